@@ -1,0 +1,54 @@
+#pragma once
+// A language model from disk: a folder in Hugging Face layout or one .gguf file.
+
+#include <memory>
+#include <optional>
+
+#include "tessera/lm/model.h"
+
+namespace tessera::text {
+class Tokenizer;
+}
+
+namespace tessera::lm {
+
+enum class DtypeChoice { automatic, fp32, bf16 };  // automatic: bf16 where the device multiplies it fast, else fp32
+// "auto", "fp32" or "bf16" (and float32, f32, bfloat16); InputError otherwise.
+DtypeChoice parse_dtype(std::string_view name);
+// True when this CPU has bf16 products (AVX512_BF16 or AMX), asked at run time.
+bool cpu_has_bf16();
+// "cpu", "cuda" or "cuda:N"; InputError when there is no such device, naming how to get one.
+torch::Device parse_device(std::string_view name);
+
+struct LoadOptions {
+  DtypeChoice dtype = DtypeChoice::automatic;
+  torch::Device device = torch::kCPU;
+  std::vector<std::string> allow_missing;  // parameter names, '*' for any run of characters, that may stay at their initial values
+  bool tokenizer = true;                   // false: do not read it
+};
+
+struct LoadedModel {
+  Transformer model{nullptr};
+  std::shared_ptr<const text::Tokenizer> tokenizer;  // null when the model has none or it was not asked for
+  std::string tokenizer_problem;                     // why it is null, one line
+  std::string chat_template;                         // Jinja source; empty when there is none
+  std::vector<int64_t> end_ids;  // tokens that end an answer: generation_config.json, config.json or the GGUF's metadata
+  std::filesystem::path path;    // the folder or file that was read
+  std::string dtype_note;        // what was taken and why, e.g. "bf16 (this CPU multiplies it)"
+  double load_seconds = 0.0;
+
+  const ModelConfig& config() const { return model->config(); }
+};
+
+// Where a model named on the command line lies: a path, else "org/name[@revision]" in the Hugging Face cache (HF_HUB_CACHE, else
+// $HF_HOME/hub, else ~/.cache/huggingface/hub). Never opens a socket. Throws InputError that says what was looked for and where.
+std::filesystem::path find_model(std::string_view name);
+
+// Reads config, weights and tokenizer. Every tensor of the file must be used and every parameter filled, else InputError lists the
+// differences. The model is in evaluation mode and needs no gradients until asked (model->train(), requires_grad_).
+LoadedModel load_model(std::string_view name, const LoadOptions& options = {});
+
+// Fills a model's parameters from a folder's or a GGUF's tensors, converting to the model's dtype.
+void load_weights(Transformer& model, const std::filesystem::path& path, const std::vector<std::string>& allow_missing = {});
+
+}  // namespace tessera::lm

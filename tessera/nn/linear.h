@@ -1,0 +1,30 @@
+#pragma once
+// The linear layer of every backbone: y = x W^T + b. Unlike torch::nn::Linear it does not fill its weight, so that a model of any size is
+// built in no time and then loaded, or filled by init_normal.
+
+#include <torch/torch.h>
+
+#include <initializer_list>
+
+namespace tessera::nn {
+
+// Sizes of a Linear. Members of the module are `weight` [out, in] and `bias` [out] (undefined without bias), as in checkpoints.
+class LinearImpl : public torch::nn::Module {
+ public:
+  LinearImpl(int64_t in, int64_t out, bool with_bias);
+  // x: [..., in] -> [..., out].
+  torch::Tensor forward(const torch::Tensor& x);
+
+  torch::Tensor weight, bias;
+};
+TORCH_MODULE(Linear);
+
+// Gives the layers one block of memory in which their weights (and biases) lie one behind another, so that run_together can use one
+// product. The layers must agree in input width and in having a bias. Values are kept.
+void lay_together(std::initializer_list<Linear> layers);
+
+// The layers' outputs side by side, [..., sum of outs]: one product when their weights lie together (see lay_together) and no gradient is
+// recorded, else one product a layer and a concatenation. x: [..., in].
+torch::Tensor run_together(std::initializer_list<Linear> layers, const torch::Tensor& x);
+
+}  // namespace tessera::nn
