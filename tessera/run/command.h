@@ -4,14 +4,15 @@
 
 #include <fmt/format.h>
 
-#include <map>
 #include <memory>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "tessera/base/progress.h"
 #include "tessera/run/options.h"
+#include "tessera/run/options_parse.h"
 
 namespace tessera::run {
 
@@ -41,14 +42,12 @@ OptionTable<Settings> program_options();
 const char* name_of(Device device);  // "cpu", "cuda"
 const char* name_of(Dtype dtype);    // "auto", "fp32", "bf16"
 
-// The values a command was given, by option name, after default < recipe < environment < option; only what somebody gave.
-using GivenOptions = std::map<std::string, Given>;
-
 class Context {
  public:
   // Where text goes. The program sets both; without them (in tests, in other programs) text is dropped and result() still kept.
   struct Sinks {
     std::function<void(std::string_view)> out, err;
+    ProgressOutput progress;  // silent unless set
   };
   explicit Context(Settings settings = {}, Sinks sinks = {}, std::string command = {}, std::string recipe = {});
   ~Context();
@@ -71,6 +70,8 @@ class Context {
   void note(fmt::format_string<Args...> format, Args&&... args) {
     if (!settings_.quiet) note_line(fmt::format(format, std::forward<Args>(args)...));
   }
+  // For Progress bars: silent with --quiet.
+  const ProgressOutput& progress() const { return sinks_.progress; }
   // The command's JSON document, printed as one line when --json is given. Once a command.
   void result(nlohmann::ordered_json document);
   // One document a line as the work goes (JSON lines); instead of result().
