@@ -6,13 +6,9 @@
 #include <vector>
 
 #include "tessera/run/command.h"
+#include "tessera/run/report.h"
 
 namespace tessera::run {
-
-class Report;
-
-enum class Mode { quick, standard, full };  // under 20 s and no judgement; under 10 minutes on 2 cores; up to an hour
-const char* name_of(Mode mode);             // "quick", "default", "full"
 
 // What shows that a column of docs/done.md holds, in a few words ("tests/cli/shortgpt.cpp"); empty: not shown yet.
 struct Columns {
@@ -25,10 +21,9 @@ struct Method {
   std::string paper;  // "arXiv:2403.03853v3"
   std::string use;    // one sentence for a person with a model and a problem
   std::vector<Command> commands;
-  // The embedded experiment: measures, judges every claim and draws into `report`; the program writes the report and the exit code.
+  // The embedded experiment: declares and judges its claims and draws into `report`, which the program made in context.folder() and writes
+  // afterwards; it also sets the exit code.
   std::function<void(Report& report, Context& context, Mode mode)> reproduce;
-  // packages.toml of its folder, read at build time or empty: what ./run installs before the method first runs.
-  std::string packages;
   Columns columns;
 };
 
