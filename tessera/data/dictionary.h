@@ -9,8 +9,8 @@
 
 namespace tessera::data {
 
-// The sayings of a fortune file: pieces between lines that hold only "%", unwrapped and cleaned, empty ones left out. Tabs that indent
-// verse are dropped; line ends that make verse (short lines) are kept.
+// The sayings of a fortune file: pieces between lines that hold only "%", cleaned, empty ones left out. A full line (58 columns and more)
+// is joined with the next; short ones, verse and dialogue, keep their line ends, and so do attributions ("-- Mark Twain").
 std::vector<std::string> fortunes(std::string_view file);
 
 // The glosses of a dictd dictionary in WordNet's layout (package dict-wn): one document per head word, "word: gloss; gloss", named by the
