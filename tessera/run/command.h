@@ -19,11 +19,7 @@ namespace tessera::run {
 class RunFolder;
 
 enum class Device { cpu, cuda };
-enum class Dtype {
-  automatic,
-  fp32,
-  bf16
-};  // automatic: bf16 where the CPU or GPU multiplies it faster than fp32; the run says which it took
+enum class Dtype { automatic, fp32, bf16 };  // automatic: bf16 where the device multiplies it faster; the run says which it took
 
 // The options every command has, with one meaning everywhere.
 struct Settings {
@@ -36,8 +32,14 @@ struct Settings {
   bool quiet = false;
   bool verbose = false;
   bool force = false;  // overwrite what exists
+  std::filesystem::path recipe;
+  std::vector<std::string> set;  // key=value
+  bool help = false;
 };
 OptionTable<Settings> program_options();
+
+// The rows of a command with the program-wide ones after them, those it replaces left out.
+std::vector<OptionRow> with_program_options(const std::vector<OptionRow>& rows);
 
 const char* name_of(Device device);  // "cpu", "cuda"
 const char* name_of(Dtype dtype);    // "auto", "fp32", "bf16"

@@ -65,7 +65,8 @@ class WordReader {
   void read_values(const OptionRow& row, const std::string& name) {
     if (row.kind == Kind::flag) return give(row, {"true"}, name);
     std::vector<std::string> values;
-    while (at_ < words_.size() && !looks_like_option(words_[at_]) && (values.empty() || (row.many && row.kind != Kind::list)))
+    while (at_ < words_.size() && !looks_like_option(words_[at_]) &&
+           (values.empty() || (row.many && (row.kind == Kind::input || row.kind == Kind::model))))
       values.push_back(words_[at_++]);
     if (values.empty()) throw InputError("{} needs a value; give {} {}", name, name, row.metavar);
     if (values.size() > 1) greedy_ = &row;
