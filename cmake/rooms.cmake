@@ -121,6 +121,9 @@ endfunction()
 
 # The program and libtessera.so, which holds every room.
 function(add_program)
+  if(NOT EXISTS ${PROJECT_SOURCE_DIR}/tessera/app/main.cpp)
+    return()
+  endif()
   add_library(tessera_lib SHARED ${CMAKE_BINARY_DIR}/generated/pch.cpp)
   set_target_properties(tessera_lib PROPERTIES OUTPUT_NAME tessera)
   set_compile_kind(tessera_lib torch)
