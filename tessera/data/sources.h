@@ -18,13 +18,14 @@ enum class SourceReader { html, manpages, fortunes, dictd, wordnet, copyright, p
 struct Source {
   std::string name;     // what commands and recipes call it: "anarchism", "debian-handbook"
   std::string title;    // one line for people
-  std::string package;  // the Debian package that holds it; "" when every machine has it
+  std::string package;  // the Debian package that holds it; "" when every Debian machine has it; may contain {language}
   std::string licence;  // of the text, as its copyright file says
-  std::string folder;   // below the root, e.g. "usr/share/doc/anarchism/html"; {language} stands for a language
-  std::string pattern;  // of the files below the folder: "*" any part of a name, "**/" any folders, "{language}"
-  SourceReader reader;
+  std::string folder;   // below the root; {language} stands for a language, as in the pattern
+  std::string pattern;  // of the files' paths below the folder: "*" any part of one name, "**" any folders
+  SourceReader reader = SourceReader::text;
   std::vector<std::string> languages;  // what {language} may be, first the default; empty when there is one only
-  std::vector<std::string> leave_out;  // file names that hold no prose: indexes, link pages, a second copy of everything
+  std::vector<std::string> leave_out;  // patterns of file names that hold no prose: indexes, link pages, second copies
+  bool only_listed = false;            // other packages write into the folder: only files that dpkg lists for this package
 };
 
 // Every source, in the order in which they are listed to people.
