@@ -117,7 +117,7 @@ class Report {
   std::filesystem::path write() const;
   // The document of `reproduce --json`: {method, mode, seconds, holds, report, claims: [...], baselines: [...]}. `holds` is null where
   // nothing was measured. A claim's `ours` and `interval` are those of deciding_condition(); `conditions` lists all.
-  nlohmann::json document() const;
+  nlohmann::ordered_json document() const;
   // The page itself.
   std::string html() const;
 
