@@ -22,7 +22,7 @@ const std::string& only_value(const OptionRow& row, const Given& given) {
   return given.values.front();
 }
 
-std::string words_of(const std::vector<std::string>& names) { return fmt::format("{}", fmt::join(names, ", ")); }
+std::string listed_words(const std::vector<std::string>& names) { return fmt::format("{}", fmt::join(names, ", ")); }
 
 template <class V>
 V read_whole(const OptionRow& row, const Given& given) {
@@ -122,8 +122,9 @@ size_t read_choice(const OptionRow& row, const Given& given) {
     names.push_back(choice.name);
   }
   const std::string near = nearest(text, names);
-  refuse_value(given, text, "unknown",
-               near.empty() ? fmt::format("give one of {}", words_of(names)) : fmt::format("did you mean {}? ({})", near, words_of(names)));
+  refuse_value(
+      given, text, "unknown",
+      near.empty() ? fmt::format("give one of {}", listed_words(names)) : fmt::format("did you mean {}? ({})", near, listed_words(names)));
 }
 
 std::string show_value(const std::string& value) { return value; }

@@ -14,15 +14,15 @@ namespace tessera::run {
 
 namespace {
 
-using Type = RecipeEntry::Type;
+using EntryType = RecipeEntry::Type;
 
-// One scalar as a person would write it on the command line; empty with Type::other for what no option takes.
-Type scalar_text(const toml::node& node, std::string& text) {
-  if (const auto* value = node.as_string()) return text = value->get(), Type::text;
-  if (const auto* value = node.as_integer()) return text = fmt::format("{}", value->get()), Type::integer;
-  if (const auto* value = node.as_floating_point()) return text = fmt::format("{}", value->get()), Type::number;
-  if (const auto* value = node.as_boolean()) return text = value->get() ? "true" : "false", Type::flag;
-  return Type::other;
+// One scalar as a person would write it on the command line; empty with EntryType::other for what no option takes.
+EntryType scalar_text(const toml::node& node, std::string& text) {
+  if (const auto* value = node.as_string()) return text = value->get(), EntryType::text;
+  if (const auto* value = node.as_integer()) return text = fmt::format("{}", value->get()), EntryType::integer;
+  if (const auto* value = node.as_floating_point()) return text = fmt::format("{}", value->get()), EntryType::number;
+  if (const auto* value = node.as_boolean()) return text = value->get() ? "true" : "false", EntryType::flag;
+  return EntryType::other;
 }
 
 RecipeEntry read_entry(const std::string& key, const toml::node& node, const std::string& source) {
@@ -35,26 +35,26 @@ RecipeEntry read_entry(const std::string& key, const toml::node& node, const std
                      part.source().begin.line, part.source().begin.column, tessera::quoted(key));
   };
   if (const auto* items = node.as_array()) {
-    entry.type = Type::list;
+    entry.type = EntryType::list;
     for (const auto& item : *items) {
       std::string text;
-      if (scalar_text(item, text) == Type::other) refuse(item);
+      if (scalar_text(item, text) == EntryType::other) refuse(item);
       entry.values.push_back(std::move(text));
     }
     return entry;
   }
   std::string text;
   entry.type = scalar_text(node, text);
-  if (entry.type == Type::other) refuse(node);
+  if (entry.type == EntryType::other) refuse(node);
   entry.values = {std::move(text)};
   return entry;
 }
 
-void flatten(const toml::table& table, const std::string& prefix, Recipe& recipe) {
+void flatten_recipe(const toml::table& table, const std::string& prefix, Recipe& recipe) {
   for (const auto& [key, node] : table) {
     const std::string name = prefix + std::string(key.str());
     if (const auto* inner = node.as_table()) {
-      flatten(*inner, name + ".", recipe);
+      flatten_recipe(*inner, name + ".", recipe);
       continue;
     }
     recipe.entries.push_back(read_entry(name, node, recipe.source));
@@ -69,10 +69,10 @@ void take_head(Recipe& recipe) {
       throw InputError("{}:{}:{}: {} = {}: {}; {}", recipe.source, entry.line, entry.column, entry.key,
                        tessera::quoted(entry.values.empty() ? "" : entry.values.front()), problem, mend);
     };
-    if (entry.key == "version" && (entry.type != Type::integer || entry.values.front() != fmt::format("{}", kRecipeVersion)))
+    if (entry.key == "version" && (entry.type != EntryType::integer || entry.values.front() != fmt::format("{}", kRecipeVersion)))
       refuse("not a version this program reads", fmt::format("give {}, or take a newer Tessera", kRecipeVersion));
     if (entry.key != "command") continue;
-    if (entry.type != Type::text) refuse("not a text", "give a command such as \"shortgpt prune\"");
+    if (entry.type != EntryType::text) refuse("not a text", "give a command such as \"shortgpt prune\"");
     recipe.command = entry.values.front();
     recipe.command_line = entry.line;
     recipe.command_column = entry.column;
@@ -83,37 +83,37 @@ void take_head(Recipe& recipe) {
   });
 }
 
-const char* describe(Type type) {
+const char* describe_type(EntryType type) {
   switch (type) {
-    case Type::text:
+    case EntryType::text:
       return "a text";
-    case Type::integer:
+    case EntryType::integer:
       return "a whole number";
-    case Type::number:
+    case EntryType::number:
       return "a number";
-    case Type::flag:
+    case EntryType::flag:
       return "true or false";
-    case Type::list:
+    case EntryType::list:
       return "a list";
-    case Type::other:
+    case EntryType::other:
       break;
   }
   return "something else";
 }
 
-bool fits(Type type, const OptionRow& row) {
+bool type_fits_row(EntryType type, const OptionRow& row) {
   switch (row.kind) {
     case Kind::integer:
-      return type == Type::integer;
+      return type == EntryType::integer;
     case Kind::number:
-      return type == Type::integer || type == Type::number;
+      return type == EntryType::integer || type == EntryType::number;
     case Kind::flag:
-      return type == Type::flag;
+      return type == EntryType::flag;
     default:
       break;
   }
-  if (row.many) return type == Type::list || type == Type::text;
-  return type == Type::text;
+  if (row.many) return type == EntryType::list || type == EntryType::text;
+  return type == EntryType::text;
 }
 
 const char* wanted_type(const OptionRow& row) {
@@ -211,7 +211,7 @@ Recipe parse_recipe(std::string_view toml, const std::string& source) {
   Recipe recipe;
   recipe.source = source;
   try {
-    flatten(toml::parse(toml, source), "", recipe);
+    flatten_recipe(toml::parse(toml, source), "", recipe);
   } catch (const toml::parse_error& error) {
     throw InputError("{}:{}:{}: {}; mend this line of the recipe", source, error.source().begin.line, error.source().begin.column,
                      tessera::quoted(error.description(), 200));
@@ -236,9 +236,9 @@ GivenOptions recipe_options(const Recipe& recipe, const std::vector<OptionRow>& 
                                     : fmt::format("did you mean {}?", near));
     }
     Given value{entry.values, Source::recipe, fmt::format("{}:{}:{}: {} = ", recipe.source, entry.line, entry.column, entry.key)};
-    if (!fits(entry.type, *row))
+    if (!type_fits_row(entry.type, *row))
       refuse_value(value, fmt::format("{}", fmt::join(entry.values, ", ")),
-                   fmt::format("{} where {} belongs", describe(entry.type), wanted_type(*row)),
+                   fmt::format("{} where {} belongs", describe_type(entry.type), wanted_type(*row)),
                    row->range ? fmt::format("give {}", describe(*row->range)) : fmt::format("give {}", wanted_type(*row)));
     if (!value.values.empty()) given.emplace(entry.key, std::move(value));
   }
@@ -268,8 +268,8 @@ std::string write_recipe(const std::string& command, const std::vector<OptionRow
     if (!belongs_in_recipe(row)) continue;
     const auto found = given.find(row.name);
     const auto& values = found != given.end() ? found->second.values : row.defaults;
-    out += fmt::format("\n# {}{}{}\n", row.help, row.unit.empty() ? "" : ", " + row.unit,
-                       row.range ? " (" + run::describe(*row.range) + ")" : "");
+    out +=
+        fmt::format("\n# {}{}{}\n", row.help, row.unit.empty() ? "" : ", " + row.unit, row.range ? " (" + describe(*row.range) + ")" : "");
     out += values.empty() ? fmt::format("# {} =\n", row.name) : fmt::format("{} = {}\n", row.name, toml_value(row, values));
   }
   return out;
