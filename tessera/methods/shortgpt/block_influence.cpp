@@ -131,7 +131,7 @@ void InfluenceMeter::next(const torch::Tensor& y) {
       const double xx = square_[r], yy = from[3 * r], xy = from[3 * r + 1], ff = from[3 * r + 2];
       square_[r] = yy;  // the norm of this output is the next layer's norm of the input
       if (real_[r] == 0) continue;
-      const double cosine = xy / (std::sqrt(xx) * std::sqrt(yy)), magnitude = std::sqrt(ff) / std::sqrt(yy);
+      const double cosine = xy / std::sqrt(xx * yy), magnitude = std::sqrt(ff) / std::sqrt(yy);
       if (!std::isfinite(cosine) || !std::isfinite(magnitude)) {
         ++sums.skipped;
         continue;
@@ -163,7 +163,7 @@ void InfluenceMeter::add_angles(const torch::Tensor& y) {
     auto& sums = sums_[static_cast<size_t>(first_window_ + b)][static_cast<size_t>(layer_ - span_)];
     for (int64_t t = 0; t < tokens; ++t) {
       const auto r = static_cast<size_t>(b * tokens + t);
-      const double cosine = between[3 * r + 1] / (std::sqrt(double{of_x[3 * r]}) * std::sqrt(double{between[3 * r]}));
+      const double cosine = between[3 * r + 1] / std::sqrt(double{of_x[3 * r]} * between[3 * r]);
       if (real_[r] == 0 || !std::isfinite(cosine)) continue;
       sums.angle += std::acos(std::clamp(cosine, -1.0, 1.0)) / std::numbers::pi;
       ++sums.angle_tokens;
