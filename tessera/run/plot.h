@@ -37,7 +37,8 @@ struct LinePlot {
   Axis x = {}, y = {};
   std::vector<Line> lines = {};
   std::vector<Level> levels = {};
-  std::string caption = {};  // what one sees and how it was measured; Markdown as Report::text
+  std::string caption = {};                     // what one sees and how it was measured; Markdown as Report::text
+  std::string interval_name = "95 % interval";  // what the bands are, for the legend
 };
 
 // One value per category, with an interval each when given. `marked` are categories drawn in a second colour: the removed layers.
@@ -58,6 +59,7 @@ struct BarPlot {
   std::string marked_name = {};  // what the marked categories are, for the legend
   std::vector<Level> levels = {};
   std::string caption = {};
+  std::string interval_name = "95 % interval";
 };
 
 // Points with a name each when given ("layer 7").
