@@ -26,10 +26,8 @@ OptionTable<Settings> program_options() {
       .number("seed", &Settings::seed, Range{0, 9007199254740992.0}, "start of all random streams")
       .short_name('s')
       .group(Group::run)
-      .text("out", &Settings::out, "where results go; left out: runs/<time>-<command>")
+      .output("out", &Settings::out, "where results go: the run's folder, or a copy of what is printed; left out: runs/<time>-<command>")
       .short_name('o')
-      .metavar("PATH")
-      .group(Group::output)
       .flag("json", &Settings::json, "print one JSON document on stdout instead of a summary")
       .group(Group::output)
       .flag("force", &Settings::force, "overwrite what exists")
@@ -112,6 +110,19 @@ void fill_rows(const std::vector<OptionRow>& rows, const GivenOptions& given, vo
     } else if (row.required) {
       const std::string name = row.positional ? row.metavar : "--" + row.name;
       throw InputError("{} is missing; give {}: {}", name, row.positional ? "it" : name + " " + row.metavar, row.help);
+    }
+  }
+}
+
+void check_outputs(const std::vector<OptionRow>& rows, const GivenOptions& given, bool force) {
+  for (const auto& row : rows) {
+    const auto found = given.find(row.name);
+    if (row.kind != Kind::output || found == given.end()) continue;
+    for (const auto& value : found->second.values) {
+      std::error_code error;
+      const bool free = !std::filesystem::exists(value, error) ||
+                        (std::filesystem::is_directory(value, error) && std::filesystem::is_empty(value, error));
+      if (!free && !force) refuse_value(found->second, value, "exists already", "give another path, or --force to overwrite");
     }
   }
 }

@@ -27,7 +27,7 @@ struct Settings {
   Dtype dtype = Dtype::automatic;
   int threads = 0;  // 0: the cores this process may use, its container's quota included
   uint64_t seed = 0;
-  std::filesystem::path out;  // where results go; empty: runs/<time>-<command>
+  std::filesystem::path out;  // the run's folder (empty: runs/<time>-<command>); of a command that makes none, a copy of what it prints
   bool json = false;
   bool quiet = false;
   bool verbose = false;
@@ -83,6 +83,7 @@ class Context {
 
   // The folder of this run, made with the resolved recipe in it when first asked for. Throws WorkError when it cannot be made.
   RunFolder& folder();
+  bool has_folder() const { return folder_ != nullptr; }
 
   // A claim was not held, a bar was missed: the program exits 3 once the command has returned.
   void not_held() { held_ = false; }
@@ -118,6 +119,9 @@ T fill(const OptionTable<T>& table, const GivenOptions& given) {
   for (const auto& check : table.checks()) check(settings);
   return settings;
 }
+
+// Throws InputError when what an output row names is there already (an empty folder may be) and `force` is not given.
+void check_outputs(const std::vector<OptionRow>& rows, const GivenOptions& given, bool force);
 
 // A command from its table and its function: command("prune", "write a smaller model", prune_options, prune), where
 // OptionTable<PruneOptions> prune_options(); void prune(const PruneOptions& options, Context& context);

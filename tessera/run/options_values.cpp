@@ -55,6 +55,7 @@ double read_real(const OptionRow& row, const Given& given) {
 void check_input(const Given& given, const std::string& text) {
   std::error_code error;
   if (text.empty()) refuse_value(given, text, "an empty path", "give a file");
+  if (text == "-") return;  // standard input, where a command takes it
   if (!fs::exists(text, error)) {
     const auto parent = fs::path(text).parent_path();
     if (!parent.empty() && !fs::is_directory(parent, error))

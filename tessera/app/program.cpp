@@ -1,0 +1,202 @@
+#include "tessera/app/program.h"
+
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <iterator>
+
+#include "tessera/app/failure.h"
+#include "tessera/app/machine.h"
+#include "tessera/base/error.h"
+#include "tessera/base/files.h"
+#include "tessera/methods/methods.h"
+#include "tessera/run/options_help.h"
+#include "tessera/run/recipe.h"
+
+namespace tessera::app {
+
+namespace {
+
+using Words = std::vector<std::string>;
+
+void write_out(std::string_view text) { std::fwrite(text.data(), 1, text.size(), stdout); }
+void write_err(std::string_view text) { std::fwrite(text.data(), 1, text.size(), stderr); }
+
+// Options that stand before the command move behind it: `tessera --json list`.
+void move_command_first(Words& words) {
+  const auto rows = run::program_options().rows();
+  size_t at = 0;
+  while (at < words.size() && words[at].size() > 1 && words[at][0] == '-') {
+    const std::string name = words[at].starts_with("--") ? words[at].substr(2) : "";
+    const auto row = std::find_if(rows.begin(), rows.end(), [&](const run::OptionRow& each) {
+      return name.empty() ? each.short_name == words[at][1] : each.name == name.substr(0, name.find('='));
+    });
+    const bool takes_next = row != rows.end() && row->kind != run::Kind::flag && name.find('=') == std::string::npos;
+    at += takes_next ? 2 : 1;
+  }
+  std::rotate(words.begin(), words.begin() + static_cast<std::ptrdiff_t>(std::min(at, words.size())), words.end());
+}
+
+bool has_word(const Words& words, std::initializer_list<const char*> wanted) {
+  const auto end = std::find(words.begin(), words.end(), "--");
+  return std::any_of(words.begin(), end, [&](const std::string& word) {
+    return std::any_of(wanted.begin(), wanted.end(), [&](const char* each) { return word == each; });
+  });
+}
+
+bool wants_json(const Words& words) {
+  const char* variable = std::getenv("TESSERA_JSON");
+  return has_word(words, {"--json", "--json=true"}) || (variable != nullptr && std::string_view(variable) == "true");
+}
+
+// The words that follow a first word: "perplexity", "choices" for "eval".
+Words verbs_of(const std::vector<NamedCommand>& commands, const std::string& family) {
+  Words verbs;
+  for (const auto& each : commands)
+    if (each.name.starts_with(family + " ")) verbs.push_back(each.name.substr(family.size() + 1));
+  return verbs;
+}
+
+[[noreturn]] void refuse_command(const std::vector<NamedCommand>& commands, const Words& words) {
+  const Words verbs = verbs_of(commands, words[0]);
+  if (!verbs.empty()) {
+    const std::string list = fmt::format("{}", fmt::join(verbs, ", "));
+    if (words.size() < 2 || words[1].starts_with("-")) throw InputError("{} needs a command; give one of {}", words[0], list);
+    const std::string near = run::nearest(words[1], verbs);
+    throw InputError("unknown command {} {}; {}", words[0], tessera::quoted(words[1]),
+                     near.empty() ? "give one of " + list : fmt::format("did you mean {} {}?", words[0], near));
+  }
+  Words names;
+  for (const auto& each : commands) names.push_back(each.name.substr(0, each.name.find(' ')));
+  const std::string near = run::nearest(words[0], names);
+  throw InputError("unknown command {}; {}", tessera::quoted(words[0]),
+                   near.empty() ? "tessera --help lists the commands" : fmt::format("did you mean {}?", near));
+}
+
+const NamedCommand& find_command(const std::vector<NamedCommand>& commands, Words& words) {
+  const std::string two = words.size() > 1 ? words[0] + " " + words[1] : "";
+  for (const auto& each : commands)
+    if (each.name == words[0] || each.name == two) {
+      words.erase(words.begin(), words.begin() + (each.name == two ? 2 : 1));
+      return each;
+    }
+  refuse_command(commands, words);
+}
+
+// `run RECIPE ...` becomes the recipe's command with --recipe RECIPE.
+Words unfold_recipe(const std::vector<NamedCommand>& commands, const Words& words) {
+  if (words.size() < 2 || words[1].starts_with("-")) throw InputError("RECIPE is missing; give it: tessera run RECIPE");
+  const run::Recipe recipe = run::read_recipe(words[1]);
+  if (recipe.command.empty())
+    throw InputError("{}: it names no command; add a line such as command = \"shortgpt prune\"", tessera::quoted(words[1]));
+  Words names;
+  for (const auto& each : commands) names.push_back(each.name);
+  if (std::find(names.begin(), names.end(), recipe.command) == names.end()) {
+    const std::string near = run::nearest(recipe.command, names);
+    throw InputError("{}:{}:{}: unknown command {}; {}", recipe.source, recipe.command_line, recipe.command_column,
+                     tessera::quoted(recipe.command), near.empty() ? "tessera --help lists the commands" : "did you mean " + near + "?");
+  }
+  Words unfolded;
+  const auto blank = recipe.command.find(' ');
+  unfolded.push_back(recipe.command.substr(0, blank));
+  if (blank != std::string::npos) unfolded.push_back(recipe.command.substr(blank + 1));
+  unfolded.insert(unfolded.end(), {"--recipe", words[1]});
+  unfolded.insert(unfolded.end(), words.begin() + 2, words.end());
+  return unfolded;
+}
+
+// Default < recipe < environment < option.
+run::GivenOptions gather(const std::string& name, const std::vector<run::OptionRow>& rows, const Words& words) {
+  run::GivenOptions given = run::parse_words(rows, words, name);
+  if (const auto set = given.find("set"); set != given.end()) run::merge(given, run::parse_assignments(rows, set->second.values, name));
+  run::merge(given, run::parse_environment(rows, [](const char* variable) -> const char* { return std::getenv(variable); }));
+  if (const auto file = given.find("recipe"); file != given.end()) {
+    const run::Recipe recipe = run::read_recipe(file->second.values.front());
+    if (!recipe.command.empty() && recipe.command != name)
+      throw InputError("{}:{}:{}: this recipe is for {}, not for {}; run it with tessera run {}", recipe.source, recipe.command_line,
+                       recipe.command_column, tessera::quoted(recipe.command), name, recipe.source);
+    run::merge(given, run::recipe_options(recipe, rows, name));
+  }
+  return given;
+}
+
+int run_command(const NamedCommand& named, const Words& words) {
+  run::CommandSpec spec = named.command.spec();
+  const auto own_rows = spec.rows;
+  spec.rows = run::with_program_options(own_rows);
+  if (has_word(words, {"--help", "-h"})) {
+    write_out(run::help_text(named.name, named.command.help, spec));
+    return kDone;
+  }
+  const run::GivenOptions given = gather(named.name, spec.rows, words);
+  std::vector<run::OptionRow> program_rows = run::program_options().rows();
+  std::erase_if(program_rows, [&](const run::OptionRow& row) { return run::find_row(own_rows, row.name) != nullptr; });
+  run::Settings settings;
+  run::fill_rows(program_rows, given, &settings);
+  run::check_outputs(spec.rows, given, settings.force);
+  const auto work = named.command.prepare(given);
+  apply_settings(settings);
+
+  std::string printed;  // for --out of a command without a run folder
+  const auto print = [&](std::string_view text) {
+    write_out(text);
+    if (!settings.out.empty()) printed += text;
+  };
+  run::Context::Sinks sinks{print, write_err, settings.quiet ? ProgressOutput{} : progress_on(stderr)};
+  run::Context context(settings, std::move(sinks), named.name, run::write_recipe(named.name, spec.rows, given));
+  work(context);
+  if (settings.json && !context.document().is_null())
+    print(context.document().dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
+  if (!settings.out.empty() && !context.has_folder()) write_file(settings.out, printed);
+  return context.held() ? kDone : kNotHeld;
+}
+
+int dispatch(Words words) {
+  move_command_first(words);
+  if (!words.empty() && words[0] == "help") {
+    words.erase(words.begin());
+    words.emplace_back("--help");
+  }
+  if (words.empty() || words[0] == "--help" || words[0] == "-h") return write_out(program_help()), kDone;
+  if (words[0] == "--version") words[0] = "version";
+  if (words[0].starts_with("-")) throw InputError("{} without a command; tessera --help lists the commands", tessera::quoted(words[0]));
+  const auto commands = all_commands();
+  const bool help = has_word(words, {"--help", "-h"});
+  if (words[0] == "run" && !help) words = unfold_recipe(commands, words);
+  if (help && (words.size() == 1 || words[1].starts_with("-")) && !verbs_of(commands, words[0]).empty())
+    return write_out(family_help(words[0])), kDone;
+  const NamedCommand& command = find_command(commands, words);
+  return run_command(command, words);
+}
+
+}  // namespace
+
+std::vector<NamedCommand> all_commands() {
+  std::vector<NamedCommand> all;
+  for (auto& command : program_commands()) all.push_back({command.name, std::move(command)});
+  for (const auto& method : methods())
+    for (const auto& command : method.commands) all.push_back({method.slug + " " + command.name, command});
+  return all;
+}
+
+int run_program(Words words) {
+  int exit_code = kDone;
+  try {
+    exit_code = dispatch(words);
+  } catch (...) {
+    const Failure failure = current_failure();
+    exit_code = failure.exit_code;
+    std::fflush(stdout);
+    write_err("tessera: " + failure.line + "\n");
+    if (wants_json(words)) write_out(document_of(failure).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
+  }
+  if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
+    write_err("tessera: stdout could not be written; check the disk or the program that reads it\n");
+    if (exit_code == kDone) exit_code = kFailed;
+  }
+  return exit_code;
+}
+
+}  // namespace tessera::app
