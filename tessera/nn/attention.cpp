@@ -1,0 +1,100 @@
+#include "tessera/nn/attention.h"
+
+#include <cmath>
+#include <limits>
+
+#include "tessera/base/error.h"
+#include "tessera/tensor/shapes.h"
+
+namespace tessera::nn {
+
+AttentionMask attention_mask(const MaskInputs& in, torch::Dtype dtype, torch::Device device) {
+  const int64_t all = in.past + in.tokens;
+  if (in.keys < in.tokens || in.keys > all)
+    throw InputError("an attention mask for {} of {} keys; expected {} to {}", in.keys, all, in.tokens, all);
+  if (in.real.defined() && (in.real.dim() != 2 || in.real.size(0) != in.batch || in.real.size(1) != all)) {
+    throw InputError("the padding mask is {}; expected [{}, {}], sequences and tokens", tensor::shape_text(in.real.sizes()), in.batch, all);
+  }
+  if (in.documents.defined() &&
+      (in.past > 0 || in.documents.dim() != 2 || in.documents.size(0) != in.batch || in.documents.size(1) != in.tokens)) {
+    throw InputError("document numbers are {} after {} cached tokens; expected [{}, {}], sequences and tokens, and no cache",
+                     tensor::shape_text(in.documents.sizes()), in.past, in.batch, in.tokens);
+  }
+  const bool slides = in.window > 0 && all > in.window;
+  const bool special = in.real.defined() || in.documents.defined();
+  if (!slides && !special && in.keys == in.tokens) return {.causal = in.tokens > 1, .additive = {}};
+  if (!special && in.tokens == 1 && (!slides || in.keys <= in.window)) return {};
+
+  const auto whole = torch::TensorOptions(torch::kInt64).device(device);
+  const auto query = torch::arange(in.past, all, whole).unsqueeze(1),
+             key = torch::arange(all - in.keys, all, whole).unsqueeze(0);  // [T, 1], [1, S]
+  auto seen = key.le(query);                                               // [T, S]
+  if (in.window > 0) seen = seen.logical_and(key.gt(query - in.window));
+  seen = seen.unsqueeze(0);  // [1, T, S]
+  if (in.real.defined()) seen = seen.logical_and(in.real.narrow(1, all - in.keys, in.keys).unsqueeze(1));
+  if (in.documents.defined()) seen = seen.logical_and(in.documents.unsqueeze(2).eq(in.documents.unsqueeze(1)));
+  seen = seen.logical_or(key.eq(query));
+  const auto additive = torch::zeros(seen.sizes(), torch::TensorOptions(dtype).device(device));
+  return {.causal = false, .additive = additive.masked_fill_(seen.logical_not(), -std::numeric_limits<float>::infinity()).unsqueeze(1)};
+}
+
+torch::Tensor attend(const torch::Tensor& q, const torch::Tensor& k, const torch::Tensor& v, const AttentionMask& mask, double scale) {
+  const auto additive = mask.additive.defined() ? std::optional<torch::Tensor>(mask.additive) : std::nullopt;
+  const bool groups = q.size(1) != k.size(1);
+  const auto out = at::scaled_dot_product_attention(q, k, v, additive, 0.0, mask.causal, scale, groups);  // [B, H, T, e]
+  return out.transpose(1, 2).reshape({q.size(0), q.size(2), q.size(1) * v.size(3)});
+}
+
+AttentionImpl::AttentionImpl(const AttentionOptions& given) : options(given) {
+  if (options.kv_heads < 1 || options.heads % options.kv_heads != 0) {
+    throw InputError("{} attention heads cannot share {} key heads; the first must be a multiple of the second", options.heads,
+                     options.kv_heads);
+  }
+  if (options.scale == 0.0) options.scale = 1.0 / std::sqrt(static_cast<double>(options.head_width));
+  const int64_t all = options.heads * options.head_width, keys = options.kv_heads * options.head_width;
+  q_proj = register_module("q_proj", Linear(options.width, all, options.qkv_bias));
+  k_proj = register_module("k_proj", Linear(options.width, keys, options.qkv_bias));
+  v_proj = register_module("v_proj", Linear(options.width, keys, options.qkv_bias));
+  o_proj = register_module("o_proj", Linear(all, options.width, options.out_bias));
+  if (options.qk_norm) {
+    auto head = options.head_norm;
+    head.width = options.head_width;
+    q_norm = register_module("q_norm", Norm(head));
+    k_norm = register_module("k_norm", Norm(head));
+  }
+}
+
+torch::Tensor AttentionImpl::forward(const torch::Tensor& x, const AttentionInputs& inputs) {
+  const int64_t heads = options.heads, keys = options.kv_heads, width = options.head_width;
+  const auto joined = run_together({q_proj, k_proj, v_proj}, x).view({x.size(0), x.size(1), heads + 2 * keys, width});
+  const bool same_turn = !q_norm && inputs.rope != nullptr;  // q and k can be turned in one go
+  torch::Tensor q, k;
+  if (same_turn) {
+    const auto turned = rotate(joined.narrow(2, 0, heads + keys), *inputs.rope);
+    q = turned.narrow(2, 0, heads);
+    k = turned.narrow(2, heads, keys);
+  } else {
+    q = joined.narrow(2, 0, heads);
+    k = joined.narrow(2, heads, keys);
+    if (q_norm) q = q_norm(q), k = k_norm(k);
+    if (inputs.rope != nullptr) q = rotate(q, *inputs.rope), k = rotate(k, *inputs.rope);
+  }
+  const auto v = joined.narrow(2, heads + keys, keys);
+  if (inputs.cache == nullptr) return o_proj(attend(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), *inputs.mask, options.scale));
+  const auto [all_k, all_v] = inputs.cache->append(k, v);
+  return o_proj(attend(q.transpose(1, 2), all_k, all_v, *inputs.mask, options.scale));
+}
+
+void AttentionImpl::store(const torch::Tensor& x, const AttentionInputs& inputs) {
+  if (inputs.cache == nullptr) return;
+  const int64_t keys = options.kv_heads, width = options.head_width;
+  const auto joined = run_together({k_proj, v_proj}, x).view({x.size(0), x.size(1), 2 * keys, width});
+  auto k = joined.narrow(2, 0, keys);
+  if (k_norm) k = k_norm(k);
+  if (inputs.rope != nullptr) k = rotate(k, *inputs.rope);
+  inputs.cache->append(k, joined.narrow(2, keys, keys));
+}
+
+void AttentionImpl::fuse() { lay_together({q_proj, k_proj, v_proj}); }
+
+}  // namespace tessera::nn

@@ -1,0 +1,85 @@
+#include "tessera/nn/linear.h"
+
+#include "tessera/base/error.h"
+
+namespace tessera::nn {
+
+LinearImpl::LinearImpl(int64_t in, int64_t out, bool with_bias) {
+  weight = register_parameter("weight", torch::empty({out, in}));
+  if (with_bias) bias = register_parameter("bias", torch::empty({out}));
+}
+
+torch::Tensor LinearImpl::forward(const torch::Tensor& x) {
+  if (x.size(-1) != weight.size(1)) {
+    throw InputError("a linear layer takes {} values, given {}; check the width of what runs into it", weight.size(1), x.size(-1));
+  }
+  return at::linear(x, weight, bias);
+}
+
+namespace {
+
+// Where the first row after `t` would lie.
+const char* linear_end(const torch::Tensor& t) { return static_cast<const char*>(t.const_data_ptr()) + t.nbytes(); }
+
+// The tensors as one, when each begins where the one before it ends in the same memory; else undefined.
+torch::Tensor linear_joined(const std::vector<torch::Tensor>& parts) {
+  int64_t rows = 0;
+  for (size_t i = 0; i < parts.size(); ++i) {
+    const auto& part = parts[i];
+    if (!part.is_contiguous()) return {};
+    if (i > 0 && (!part.is_alias_of(parts[0]) || part.dtype() != parts[0].dtype() || part.const_data_ptr() != linear_end(parts[i - 1])))
+      return {};
+    rows += part.size(0);
+  }
+  auto sizes = parts[0].sizes().vec();
+  sizes[0] = rows;
+  return parts[0].as_strided(sizes, parts[0].strides());
+}
+
+void linear_lay(std::vector<torch::Tensor*> parts) {
+  torch::NoGradGuard no_grad;
+  int64_t rows = 0;
+  for (const auto* part : parts) rows += part->size(0);
+  auto sizes = parts[0]->sizes().vec();
+  sizes[0] = rows;
+  auto block = torch::empty(sizes, parts[0]->options().requires_grad(false));
+  int64_t row = 0;
+  for (auto* part : parts) {
+    auto place = block.narrow(0, row, part->size(0));
+    row += part->size(0);
+    place.copy_(*part);
+    part->set_data(place);
+  }
+}
+
+}  // namespace
+
+void lay_together(std::initializer_list<Linear> layers) {
+  std::vector<torch::Tensor*> weights, biases;
+  for (auto layer : layers) {
+    weights.push_back(&layer->weight);
+    if (layer->bias.defined()) biases.push_back(&layer->bias);
+  }
+  std::vector<torch::Tensor> now;
+  for (const auto* weight : weights) now.push_back(*weight);
+  if (!linear_joined(now).defined()) linear_lay(weights);
+  if (biases.size() == weights.size()) linear_lay(biases);
+}
+
+torch::Tensor run_together(std::initializer_list<Linear> layers, const torch::Tensor& x) {
+  if (!torch::GradMode::is_enabled()) {
+    std::vector<torch::Tensor> weights, biases;
+    for (auto layer : layers) {
+      weights.push_back(layer->weight);
+      if (layer->bias.defined()) biases.push_back(layer->bias);
+    }
+    const auto weight = linear_joined(weights);
+    const auto bias = biases.size() == weights.size() ? linear_joined(biases) : torch::Tensor();
+    if (weight.defined() && (biases.empty() || bias.defined())) return at::linear(x, weight, bias);
+  }
+  std::vector<torch::Tensor> parts;
+  for (auto layer : layers) parts.push_back(layer->forward(x));
+  return torch::cat(parts, -1);
+}
+
+}  // namespace tessera::nn
