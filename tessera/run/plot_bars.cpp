@@ -147,6 +147,7 @@ std::string lying_svg(Layout layout, const BarPlot& plot, AxisRange range, const
   const double slot = 8 + 15 * static_cast<double>(plot.bars.size()) + (above ? layout.font * 1.5 : 4);
   layout.height = slot * static_cast<double>(plot.categories.size()) + layout.font * 4.6;
   Frame frame = make_frame(layout, plot.value, {}, range, {0, 1});
+  frame.lying = true;
   frame.y_ticks.clear();
   frame.y_labels.clear();
   frame.x.from = above ? 2 : widest + 12;

@@ -161,9 +161,9 @@ std::string axes(const Frame& frame, bool along_x, bool along_y) {
 std::string svg(const Frame& frame, std::string_view content, const std::string& title, const std::string& description) {
   return fmt::format(
       "<svg class=\"{}\" viewBox=\"0 0 {} {}\" role=\"img\" tabindex=\"0\" aria-label=\"{}\" "
-      "font-size=\"{}\"{}{}><title>{}</title>{}</svg>\n",
+      "font-size=\"{}\"{}{}{}><title>{}</title>{}</svg>\n",
       frame.layout.name, px(frame.layout.width), px(frame.layout.height), escape_html(description), px(frame.layout.font),
-      axis_data("x", frame.x), axis_data("y", frame.y), escape_html(title), content);
+      axis_data("x", frame.x), axis_data("y", frame.y), frame.lying ? " data-lying" : "", escape_html(title), content);
 }
 
 std::string legend(const std::vector<LegendKey>& keys) {

@@ -26,6 +26,7 @@ struct Frame {
   std::vector<double> x_ticks, y_ticks;
   std::vector<std::string> x_labels, y_labels;
   std::string x_title, y_title;  // axis label and unit
+  bool lying = false;            // bars from left to right, categories from top to bottom
 
   double left() const { return x.from; }
   double right() const { return x.to; }
