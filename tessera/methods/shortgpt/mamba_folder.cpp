@@ -1,0 +1,96 @@
+#include "tessera/methods/shortgpt/mamba_folder.h"
+
+#include <algorithm>
+#include <charconv>
+#include <set>
+
+#include "tessera/base/error.h"
+#include "tessera/base/files.h"
+#include "tessera/tensor/weights.h"
+
+namespace tessera::shortgpt {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+Json config_of(const std::filesystem::path& folder) {
+  const auto text = read_file(folder / "config.json", 1 << 24);
+  auto config = Json::parse(text, nullptr, false);
+  if (!config.is_object()) throw InputError("{}: not a JSON object; copy the model's config.json again", (folder / "config.json").string());
+  return config;
+}
+
+constexpr std::string_view kLayerPrefix = "backbone.layers.";
+
+// The block a tensor belongs to and the rest of its name; -1 outside the blocks.
+std::pair<int64_t, std::string> block_of_name(const std::string& name) {
+  if (!name.starts_with(kLayerPrefix)) return {-1, name};
+  int64_t index = -1;
+  const char *begin = name.data() + kLayerPrefix.size(), *end = name.data() + name.size();
+  const auto [stop, problem] = std::from_chars(begin, end, index);
+  if (problem != std::errc() || index < 0) return {-1, name};
+  return {index, std::string(stop, end)};
+}
+
+}  // namespace
+
+bool is_mamba_folder(const std::filesystem::path& path) {
+  if (!std::filesystem::is_regular_file(path / "config.json")) return false;
+  const auto config = config_of(path);
+  const auto type = config.find("model_type");
+  return type != config.end() && type->is_string() && *type == "mamba";
+}
+
+nn::Mamba load_mamba(const std::filesystem::path& folder) {
+  nn::Mamba model(nn::parse_mamba_config(config_of(folder)));
+  const auto weights = tensor::Weights::open(folder);
+  torch::NoGradGuard no_gradient;
+  std::set<std::string> used = {"lm_head.weight"};  // tied to the embedding
+  for (auto& parameter : model->named_parameters()) {
+    const auto& name = parameter.key();
+    if (!weights.has(name)) throw InputError("{}: tensor {} is missing; copy the model again", folder.string(), name);
+    const auto value = weights.load(name, torch::kFloat);
+    if (value.sizes() != parameter->sizes()) {
+      throw InputError("{}: tensor {} has another shape than config.json asks for; copy the model again", folder.string(), name);
+    }
+    parameter->copy_(value);
+    used.insert(name);
+  }
+  for (const auto& info : weights.tensors()) {
+    if (!used.contains(info.name)) {
+      throw InputError("{}: tensor {} has no place in the model that config.json describes; copy the model again", folder.string(),
+                       tessera::quoted(info.name));
+    }
+  }
+  model->eval();
+  for (auto& parameter : model->parameters()) parameter.requires_grad_(false);
+  return model;
+}
+
+void prune_mamba(const std::filesystem::path& folder, const std::vector<int64_t>& removed, const std::filesystem::path& out) {
+  auto config = config_of(folder);
+  const int64_t depth = nn::parse_mamba_config(config).depth;
+  load_mamba(folder)->remove_blocks(removed);  // every check that loading and removing make
+  const std::set<int64_t> gone(removed.begin(), removed.end());
+  const auto weights = tensor::Weights::open(folder);
+  tensor::NamedTensors tensors;
+  for (const auto& info : weights.tensors()) {
+    const auto [index, rest] = block_of_name(info.name);
+    if (gone.contains(index)) continue;
+    const auto before = std::distance(gone.begin(), gone.lower_bound(index));
+    tensors.emplace_back(index < 0 ? info.name : std::string(kLayerPrefix) + std::to_string(index - before) + rest,
+                         weights.load(info.name));
+  }
+  config["num_hidden_layers"] = depth - static_cast<int64_t>(gone.size());
+  if (config.contains("n_layer")) config["n_layer"] = config["num_hidden_layers"];
+  config["tessera"]["removed_layers"] = std::vector<int64_t>(gone.begin(), gone.end());
+  AtomicFolder target(out);
+  tensor::save_safetensors(target.folder() / "model.safetensors", tensors);
+  write_file(target.folder() / "config.json", config.dump(2) + "\n");
+  for (const auto* name : {"generation_config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"}) {
+    if (std::filesystem::is_regular_file(folder / name)) std::filesystem::copy_file(folder / name, target.folder() / name);
+  }
+  target.commit();
+}
+
+}  // namespace tessera::shortgpt
