@@ -21,7 +21,8 @@ static void read_gemma3(const ConfigReader& reader, ModelConfig& c) {
   c.rope = read_rope(reader, 1e6, "full_attention");
   c.local_rope = {.base = reader.number("rope_local_base_freq", 1e4)};
   const auto* rope = reader.find("rope_parameters");
-  if (rope != nullptr && rope->is_object() && rope->contains("sliding_attention")) c.local_rope = read_rope(reader, 1e4, "sliding_attention");
+  if (rope != nullptr && rope->is_object() && rope->contains("sliding_attention"))
+    c.local_rope = read_rope(reader, 1e4, "sliding_attention");
   c.embedding_scale = std::sqrt(static_cast<double>(c.width));
   c.tied_head = reader.flag("tie_word_embeddings", true);
   c.window = reader.integer("sliding_window", 4096);

@@ -33,10 +33,10 @@ static StoredAs gpt2_in_folder(const std::string& parameter) {
                                                                   {"model.norm.weight", "transformer.ln_f.weight"},
                                                                   {"model.norm.bias", "transformer.ln_f.bias"},
                                                                   {"lm_head.weight", "lm_head.weight"}};
-  static const std::map<std::string_view, std::string_view> modules{{"input_layernorm", "ln_1"},     {"post_attention_layernorm", "ln_2"},
-                                                                    {"self_attn.q_proj", "attn.c_attn"}, {"self_attn.k_proj", "attn.c_attn"},
-                                                                    {"self_attn.v_proj", "attn.c_attn"}, {"self_attn.o_proj", "attn.c_proj"},
-                                                                    {"mlp.up_proj", "mlp.c_fc"},     {"mlp.down_proj", "mlp.c_proj"}};
+  static const std::map<std::string_view, std::string_view> modules{
+      {"input_layernorm", "ln_1"},         {"post_attention_layernorm", "ln_2"}, {"self_attn.q_proj", "attn.c_attn"},
+      {"self_attn.k_proj", "attn.c_attn"}, {"self_attn.v_proj", "attn.c_attn"},  {"self_attn.o_proj", "attn.c_proj"},
+      {"mlp.up_proj", "mlp.c_fc"},         {"mlp.down_proj", "mlp.c_proj"}};
   if (const auto at = whole.find(parameter); at != whole.end()) return {.name = std::string(at->second)};
   // model.layers.{i}.{module}.{weight|bias}
   const std::string_view rest = std::string_view(parameter).substr(std::string_view("model.layers.").size());
@@ -55,7 +55,8 @@ static bool gpt2_ignored(const std::string& tensor) { return tensor.ends_with(".
 
 static Json gpt2_from_gguf(const tensor::GgufFile& file) {
   const auto* embedding = file.find("token_embd.weight");
-  if (embedding == nullptr || embedding->shape.size() != 2) throw InputError("{} has no matrix token_embd.weight; it is no language model", file.bytes().name);
+  if (embedding == nullptr || embedding->shape.size() != 2)
+    throw InputError("{} has no matrix token_embd.weight; it is no language model", file.bytes().name);
   Json config{{"model_type", "gpt2"},
               {"architectures", {"GPT2LMHeadModel"}},
               {"vocab_size", embedding->shape[0]},
@@ -84,8 +85,17 @@ static void gpt2_to_gguf(const ModelConfig& c, tensor::GgufWriter& out) {
 }
 
 Architecture arch_gpt2() {
-  return {.name = "gpt2", .class_name = "GPT2LMHeadModel", .gguf = "gpt2", .prefix = "transformer.", .gguf_interleaved_qk = false, .gguf_fused_qkv = true,
-          .read = read_gpt2, .from_gguf = gpt2_from_gguf, .to_gguf = gpt2_to_gguf, .in_folder = gpt2_in_folder, .ignored = gpt2_ignored};
+  return {.name = "gpt2",
+          .class_name = "GPT2LMHeadModel",
+          .gguf = "gpt2",
+          .prefix = "transformer.",
+          .gguf_interleaved_qk = false,
+          .gguf_fused_qkv = true,
+          .read = read_gpt2,
+          .from_gguf = gpt2_from_gguf,
+          .to_gguf = gpt2_to_gguf,
+          .in_folder = gpt2_in_folder,
+          .ignored = gpt2_ignored};
 }
 
 }  // namespace tessera::lm

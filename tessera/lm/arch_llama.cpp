@@ -35,7 +35,8 @@ void read_llama_like(const ConfigReader& reader, ModelConfig& c) {
 static Json llama3_scaling(const tensor::GgufFile& file, const tensor::TensorInfo& info, double base, int64_t head_width) {
   const auto data = file.data(info);
   if (info.dtype != tensor::Dtype::f32 || info.elements() != head_width / 2) {
-    throw InputError("rope_freqs.weight holds {} values of {}; expected {} of F32", info.elements(), tensor::name(info.dtype), head_width / 2);
+    throw InputError("rope_freqs.weight holds {} values of {}; expected {} of F32", info.elements(), tensor::name(info.dtype),
+                     head_width / 2);
   }
   std::vector<float> divisors(info.elements());
   std::memcpy(divisors.data(), data.data(), divisors.size() * sizeof(float));
@@ -45,10 +46,15 @@ static Json llama3_scaling(const tensor::GgufFile& file, const tensor::TensorInf
   const auto wanted = nn::rope_frequencies(plain, head_width) / nn::rope_frequencies(scaled, head_width);
   for (size_t i = 0; i < divisors.size(); ++i) {
     if (!(std::abs(wanted[static_cast<int64_t>(i)].item<double>() - divisors[i]) <= 1e-3 * factor)) {
-      throw InputError("rope_freqs.weight is not Llama 3's scaling (value {} is {}); convert the model from its folder instead", i, divisors[i]);
+      throw InputError("rope_freqs.weight is not Llama 3's scaling (value {} is {}); convert the model from its folder instead", i,
+                       divisors[i]);
     }
   }
-  return {{"rope_type", "llama3"}, {"factor", factor}, {"low_freq_factor", 1.0}, {"high_freq_factor", 4.0}, {"original_max_position_embeddings", 8192}};
+  return {{"rope_type", "llama3"},
+          {"factor", factor},
+          {"low_freq_factor", 1.0},
+          {"high_freq_factor", 4.0},
+          {"original_max_position_embeddings", 8192}};
 }
 
 static Json scaling_from_gguf(const tensor::GgufFile& file, const std::string& prefix, double base, int64_t head_width) {
@@ -70,7 +76,8 @@ static void ids_from_gguf(const tensor::GgufFile& file, Json& config) {
 Json llama_like_from_gguf(const tensor::GgufFile& file, const std::string& prefix) {
   const auto key = [&](std::string_view name) { return fmt::format("{}.{}", prefix, name); };
   const auto* embedding = file.find("token_embd.weight");
-  if (embedding == nullptr || embedding->shape.size() != 2) throw InputError("{} has no matrix token_embd.weight; it is no language model", file.bytes().name);
+  if (embedding == nullptr || embedding->shape.size() != 2)
+    throw InputError("{} has no matrix token_embd.weight; it is no language model", file.bytes().name);
   const int64_t width = file.i64(key("embedding_length")), heads = file.i64(key("attention.head_count"));
   if (heads < 1) throw InputError("{}: {} is {}; expected 1 or more", file.bytes().name, key("attention.head_count"), heads);
   int64_t head_width = width / heads;
@@ -107,8 +114,12 @@ static Json llama_from_gguf(const tensor::GgufFile& file) {
 }
 
 void llama_like_to_gguf(const ModelConfig& c, tensor::GgufWriter& out, const std::string& prefix) {
-  const auto set = [&](std::string_view name, int64_t value) { out.set_u32(fmt::format("{}.{}", prefix, name), static_cast<uint32_t>(value)); };
-  const auto real = [&](std::string_view name, double value) { out.set_f32(fmt::format("{}.{}", prefix, name), static_cast<float>(value)); };
+  const auto set = [&](std::string_view name, int64_t value) {
+    out.set_u32(fmt::format("{}.{}", prefix, name), static_cast<uint32_t>(value));
+  };
+  const auto real = [&](std::string_view name, double value) {
+    out.set_f32(fmt::format("{}.{}", prefix, name), static_cast<float>(value));
+  };
   set("context_length", c.max_positions);
   set("embedding_length", c.width);
   set("block_count", c.depth());
@@ -133,8 +144,17 @@ static StoredAs llama_in_folder(const std::string& parameter) { return {.name = 
 static bool llama_ignored(const std::string& tensor) { return tensor.ends_with("rotary_emb.inv_freq"); }
 
 Architecture arch_llama() {
-  return {.name = "llama", .class_name = "LlamaForCausalLM", .gguf = "llama", .prefix = "model.", .gguf_interleaved_qk = true, .gguf_fused_qkv = false,
-          .read = read_llama_like, .from_gguf = llama_from_gguf, .to_gguf = llama_to_gguf, .in_folder = llama_in_folder, .ignored = llama_ignored};
+  return {.name = "llama",
+          .class_name = "LlamaForCausalLM",
+          .gguf = "llama",
+          .prefix = "model.",
+          .gguf_interleaved_qk = true,
+          .gguf_fused_qkv = false,
+          .read = read_llama_like,
+          .from_gguf = llama_from_gguf,
+          .to_gguf = llama_to_gguf,
+          .in_folder = llama_in_folder,
+          .ignored = llama_ignored};
 }
 
 }  // namespace tessera::lm

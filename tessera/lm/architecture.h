@@ -32,11 +32,12 @@ class ConfigReader {
 
 // "silu", "gelu", "gelu_new" ... InputError lists the known ones.
 nn::Activation activation_named(const std::string& name);
-// The rotary settings of config.json: rope_parameters (Transformers 5), or rope_theta and rope_scaling. `kind`: the entry of rope_parameters
-// when there is one per layer type.
+// The rotary settings of config.json: rope_parameters (Transformers 5), or rope_theta and rope_scaling. `kind`: the entry of
+// rope_parameters when there is one per layer type.
 nn::RopeOptions read_rope(const ConfigReader& reader, double default_base, const std::string& kind = "");
 // One LayerConfig a layer: `layer_types` when given, else sliding as `slides(i)` says.
-std::vector<LayerConfig> read_layers(const ConfigReader& reader, int64_t depth, int64_t ffn_width, const std::function<bool(int64_t)>& slides);
+std::vector<LayerConfig> read_layers(const ConfigReader& reader, int64_t depth, int64_t ffn_width,
+                                     const std::function<bool(int64_t)>& slides);
 // What Llama and its relatives have in common.
 void read_llama_like(const ConfigReader& reader, ModelConfig& config);
 // The same from a GGUF's metadata, as a config.json; `prefix` is general.architecture.
@@ -64,7 +65,7 @@ struct Architecture {
   Json (*from_gguf)(const tensor::GgufFile& file);                         // null when another entry reads this general.architecture
   void (*to_gguf)(const ModelConfig& config, tensor::GgufWriter& writer);  // all but general.* and tokenizer.*
   StoredAs (*in_folder)(const std::string& parameter);
-  bool (*ignored)(const std::string& tensor);                              // buffers of old files that hold nothing learned
+  bool (*ignored)(const std::string& tensor);  // buffers of old files that hold nothing learned
 };
 
 std::span<const Architecture> architectures();

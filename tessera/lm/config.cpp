@@ -20,25 +20,27 @@ const Architecture& architecture_named(std::string_view model_type) {
     if (known.name == model_type) return known;
     names += (names.empty() ? "" : ", ") + std::string(known.name);
   }
-  throw InputError("model_type {} is not known; known are {}", quoted(model_type), names);
+  throw InputError("model_type {} is not known; known are {}", tessera::quoted(model_type), names);
 }
 
 // raw["tessera"]: what Hugging Face's keys cannot say.
 static void read_extensions(const ConfigReader& reader, ModelConfig& config) {
   const auto* ours = reader.find("tessera");
   if (ours == nullptr) return;
-  if (!ours->is_object()) throw InputError("config.json: tessera is {}; expected an object", quoted(ours->dump()));
+  if (!ours->is_object()) throw InputError("config.json: tessera is {}; expected an object", tessera::quoted(ours->dump()));
   const ConfigReader extension(*ours);
   const auto placement = extension.string("norm_placement", "");
   if (placement == "post") config.placement = NormPlacement::post;
-  if (!placement.empty() && placement != "post") throw InputError("config.json: tessera.norm_placement is {}; expected post", quoted(placement));
+  if (!placement.empty() && placement != "post")
+    throw InputError("config.json: tessera.norm_placement is {}; expected post", tessera::quoted(placement));
   const auto* layers = extension.find("layers");
   if (layers == nullptr) return;
   if (!layers->is_array() || static_cast<int64_t>(layers->size()) != config.depth()) {
     throw InputError("config.json: tessera.layers has {} entries; expected one for each of {} layers", layers->size(), config.depth());
   }
   for (int64_t i = 0; i < config.depth(); ++i) {
-    if (!layers->at(i).is_object()) throw InputError("config.json: tessera.layers[{}] is {}; expected an object", i, quoted(layers->at(i).dump()));
+    if (!layers->at(i).is_object())
+      throw InputError("config.json: tessera.layers[{}] is {}; expected an object", i, tessera::quoted(layers->at(i).dump()));
     const ConfigReader layer(layers->at(i));
     config.layers[i].attention = layer.flag("attention", true);
     config.layers[i].ffn = layer.flag("ffn", true);
@@ -47,17 +49,20 @@ static void read_extensions(const ConfigReader& reader, ModelConfig& config) {
 }
 
 static void check_config(const ModelConfig& c) {
-  if (c.heads % c.kv_heads != 0) throw InputError("config.json: {} attention heads share {} key heads; expected a multiple", c.heads, c.kv_heads);
-  if (!c.learned_positions && c.head_width % 2 != 0) throw InputError("config.json: heads are {} wide; rotary positions need an even width", c.head_width);
+  if (c.heads % c.kv_heads != 0)
+    throw InputError("config.json: {} attention heads share {} key heads; expected a multiple", c.heads, c.kv_heads);
+  if (!c.learned_positions && c.head_width % 2 != 0)
+    throw InputError("config.json: heads are {} wide; rotary positions need an even width", c.head_width);
   const bool slides = std::any_of(c.layers.begin(), c.layers.end(), [](const auto& layer) { return layer.sliding; });
   if (slides && c.window < 1) throw InputError("config.json: layers slide and there is no sliding_window; expected a number of tokens");
   for (const int64_t rows : {c.vocab, c.heads * c.head_width, c.layers.front().ffn_width}) {
-    if (rows > (int64_t{1} << 40) / c.width) throw InputError("config.json: a matrix of {} x {}; expected less than 2^40 numbers", rows, c.width);
+    if (rows > (int64_t{1} << 40) / c.width)
+      throw InputError("config.json: a matrix of {} x {}; expected less than 2^40 numbers", rows, c.width);
   }
 }
 
 ModelConfig parse_config(const Json& json) {
-  if (!json.is_object()) throw InputError("config.json holds {}; expected an object", quoted(json.dump()));
+  if (!json.is_object()) throw InputError("config.json holds {}; expected an object", tessera::quoted(json.dump()));
   const ConfigReader reader(json);
   if (!reader.has("model_type")) throw InputError("config.json has no model_type; is this a language model's folder?");
   const auto& architecture = architecture_named(reader.string("model_type", ""));
@@ -76,7 +81,7 @@ ModelConfig read_config(const std::filesystem::path& path) {
   try {
     return parse_config(Json::parse(text));
   } catch (const nlohmann::json::exception& problem) {
-    throw InputError("{} is not valid JSON: {}; copy the model again", path.string(), quoted(problem.what(), 160));
+    throw InputError("{} is not valid JSON: {}; copy the model again", path.string(), tessera::quoted(problem.what(), 160));
   }
 }
 
@@ -134,7 +139,8 @@ ModelConfig without_layers(const ModelConfig& config, const std::vector<int64_t>
     if (raw.contains(key)) raw[key] = shorter.depth();
   }
   const auto slides = [](const LayerConfig& layer) { return layer.sliding; };
-  const bool mixed = std::any_of(config.layers.begin(), config.layers.end(), slides) && !std::all_of(config.layers.begin(), config.layers.end(), slides);
+  const bool mixed =
+      std::any_of(config.layers.begin(), config.layers.end(), slides) && !std::all_of(config.layers.begin(), config.layers.end(), slides);
   if (mixed) {  // a periodic rule would slip: the kept layers' kinds are listed one by one
     for (const char* key : {"sliding_window_pattern", "_sliding_window_pattern"}) raw.erase(key);
     raw["layer_types"] = Json::array();
@@ -161,7 +167,8 @@ void record_extensions(ModelConfig& config) {
     return;
   }
   auto& layers = raw["tessera"]["layers"] = Json::array();
-  for (const auto& layer : config.layers) layers.push_back({{"attention", layer.attention}, {"ffn", layer.ffn}, {"ffn_width", layer.ffn_width}});
+  for (const auto& layer : config.layers)
+    layers.push_back({{"attention", layer.attention}, {"ffn", layer.ffn}, {"ffn_width", layer.ffn_width}});
 }
 
 int64_t block_parameter_count(const ModelConfig& c, int64_t index) {
@@ -171,7 +178,8 @@ int64_t block_parameter_count(const ModelConfig& c, int64_t index) {
   int64_t count = 0;
   if (layer.attention) {
     const int64_t q = c.heads * c.head_width, kv = 2 * c.kv_heads * c.head_width;
-    count += norm + c.width * (q + kv) + q * c.width + (c.qkv_bias ? q + kv : 0) + (c.out_bias ? c.width : 0) + (c.qk_norm ? 2 * c.head_width : 0);
+    count += norm + c.width * (q + kv) + q * c.width + (c.qkv_bias ? q + kv : 0) + (c.out_bias ? c.width : 0) +
+             (c.qk_norm ? 2 * c.head_width : 0);
   }
   if (layer.ffn) {
     const int64_t inner = c.gated ? 2 : 1;

@@ -1,0 +1,191 @@
+#include "tessera/lm/load.h"
+
+#include <chrono>
+#include <set>
+
+#include "tessera/base/error.h"
+#include "tessera/base/files.h"
+#include "tessera/lm/architecture.h"
+#include "tessera/lm/weight_map.h"
+#include "tessera/text/tokenizer.h"
+
+namespace tessera::lm {
+
+namespace fs = std::filesystem;
+
+// '*' stands for any run of characters.
+static bool matches_pattern(std::string_view text, std::string_view pattern) {
+  size_t t = 0, p = 0, star = std::string_view::npos, retry = 0;
+  while (t < text.size()) {
+    if (p < pattern.size() && pattern[p] == '*') {
+      star = p++;
+      retry = t;
+    } else if (p < pattern.size() && pattern[p] == text[t]) {
+      ++p;
+      ++t;
+    } else if (star != std::string_view::npos) {
+      p = star + 1;
+      t = ++retry;
+    } else {
+      return false;
+    }
+  }
+  return pattern.find_first_not_of('*', p) == std::string_view::npos;
+}
+
+// The first names of a list, as text for an error line.
+static std::string first_names(const std::vector<std::string>& names) {
+  std::string text;
+  for (size_t i = 0; i < names.size() && i < 4; ++i) text += (i > 0 ? ", " : "") + tessera::quoted(names[i], 100);
+  return names.size() > 4 ? text + fmt::format(" and {} more", names.size() - 4) : text;
+}
+
+// What does not fit between a model and a file.
+struct WeightDifferences {
+  std::vector<std::string> missing, unused, shapes;
+
+  void check(const fs::path& path) const {
+    std::string text;
+    if (!missing.empty()) text += fmt::format(" {} not in the file: {};", missing.size(), first_names(missing));
+    if (!unused.empty()) text += fmt::format(" {} of the file not used: {};", unused.size(), first_names(unused));
+    if (!shapes.empty()) text += fmt::format(" {} of another shape: {};", shapes.size(), first_names(shapes));
+    if (!text.empty())
+      throw InputError("{} does not fit its configuration:{} check config.json and the weights belong together", path.string(), text);
+  }
+};
+
+// The name under which the file holds a tensor: as it should be, or without the architecture's prefix (base models are saved so).
+static std::string name_in_file(const tensor::Weights& weights, const std::string& name, std::string_view prefix) {
+  if (!weights.has(name) && name.starts_with(prefix) && weights.has(name.substr(prefix.size()))) return name.substr(prefix.size());
+  return name;
+}
+
+static std::string shape_of(const std::vector<int64_t>& shape) { return fmt::format("{}", Json(shape).dump()); }
+
+void load_weights(Transformer& model, const fs::path& path, const std::vector<std::string>& allow_missing) {
+  torch::NoGradGuard no_grad;
+  const auto weights = tensor::Weights::open(path);
+  const auto& architecture = architecture_named(model->config().architecture);
+  WeightDifferences differences;
+  std::set<std::string> used{weights.gguf() != nullptr ? "rope_freqs.weight" : ""};
+  if (model->config().tied_head) used.insert("lm_head.weight");  // some writers store the tied matrix twice
+  const auto dtype = model->dtype();
+  const auto device = model->device();
+  for (auto& parameter : model->named_parameters()) {
+    auto stored = weights.gguf() != nullptr ? stored_in_gguf(model->config(), parameter.key()) : architecture.in_folder(parameter.key());
+    stored.name = name_in_file(weights, stored.name, architecture.prefix);
+    used.insert(stored.name);
+    if (!weights.has(stored.name)) {
+      const auto allowed = [&](const std::string& pattern) {
+        return matches_pattern(parameter.key(), pattern) || matches_pattern(stored.name, pattern);
+      };
+      if (std::none_of(allow_missing.begin(), allow_missing.end(), allowed)) differences.missing.push_back(stored.name);
+      continue;
+    }
+    // The shape is compared before a byte is decoded.
+    const auto& info = weights.info(stored.name);
+    auto expected = parameter->sizes().vec();
+    expected[0] *= stored.parts;
+    if (stored.transposed) std::swap(expected[0], expected[1]);
+    if (info.shape != expected) {
+      differences.shapes.push_back(fmt::format("{} {} for {}", stored.name, shape_of(info.shape), shape_of(expected)));
+      continue;
+    }
+    const bool exact = stored.add != 0.0;  // bring the gain to its own scale before it is rounded
+    auto value = from_stored(weights.load(stored.name, exact ? torch::kFloat32 : dtype), stored).to(device, dtype);
+    parameter->set_data(value);
+  }
+  for (const auto& info : weights.tensors()) {
+    if (!used.contains(info.name) && !architecture.ignored(info.name)) differences.unused.push_back(info.name);
+  }
+  differences.check(path);
+  model->fuse();
+}
+
+static torch::Dtype choose_dtype(const LoadOptions& options, std::string& note) {
+  if (options.dtype == DtypeChoice::fp32) return note = "fp32 (asked for)", torch::kFloat32;
+  if (options.dtype == DtypeChoice::bf16) return note = "bf16 (asked for)", torch::kBFloat16;
+  if (!options.device.is_cpu()) return note = "bf16 (the device has it)", torch::kBFloat16;
+  if (!cpu_has_bf16()) return note = "fp32 (this CPU has no bf16 products)", torch::kFloat32;
+  const double gain = bf16_speedup();
+  const bool pays = gain >= 1.3;
+  note = fmt::format("{} (this CPU's bf16 products are {:.1f} times as fast as fp32)", pays ? "bf16" : "fp32", gain);
+  return pays ? torch::kBFloat16 : torch::kFloat32;
+}
+
+// The model with its memory in `dtype` and not yet touched.
+static Transformer empty_model(const ModelConfig& config, torch::Dtype dtype, torch::Device device) {
+  Transformer model(config);
+  model->eval();
+  for (auto& parameter : model->parameters()) {
+    parameter.set_requires_grad(false);
+    if (parameter.dim() > 1 || dtype != torch::kFloat32 || !device.is_cpu())
+      parameter.set_data(torch::empty(parameter.sizes(), torch::dtype(dtype).device(device)));
+  }
+  return model;
+}
+
+static void append_ids(const Json& config, std::vector<int64_t>& ids) {
+  const auto add = [&](const Json& id) {
+    if (id.is_number_integer() && std::find(ids.begin(), ids.end(), id.get<int64_t>()) == ids.end()) ids.push_back(id.get<int64_t>());
+  };
+  if (!config.is_object() || !config.contains("eos_token_id")) return;
+  const auto& eos = config["eos_token_id"];
+  if (!eos.is_array()) return add(eos);
+  for (const auto& id : eos) add(id);
+}
+
+static std::vector<int64_t> end_ids_of(const fs::path& path, const ModelConfig& config, const tensor::GgufFile* gguf) {
+  std::vector<int64_t> ids;
+  append_ids(config.raw, ids);
+  if (gguf != nullptr) {
+    for (const char* key : {"tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id"}) {
+      if (gguf->has(key)) append_ids({{"eos_token_id", gguf->u64(key)}}, ids);
+    }
+  } else if (const auto file = path / "generation_config.json"; fs::is_regular_file(file)) {
+    append_ids(Json::parse(read_file(file, 1 << 20), nullptr, false), ids);
+  }
+  std::erase_if(ids, [&](int64_t id) { return id < 0 || id >= config.vocab; });
+  return ids;
+}
+
+// A folder that holds one .gguf and no config.json stands for that file.
+static fs::path model_file(const fs::path& path) {
+  if (!fs::is_directory(path) || fs::is_regular_file(path / "config.json")) return path;
+  std::vector<fs::path> found;
+  for (const auto& entry : fs::directory_iterator(path)) {
+    if (entry.path().extension() == ".gguf") found.push_back(entry.path());
+  }
+  if (found.size() == 1) return found[0];
+  throw InputError("{} has no config.json and {} .gguf files; give a model's folder or one .gguf file", path.string(), found.size());
+}
+
+static void load_tokenizer(LoadedModel& loaded) {
+  try {
+    auto tokenizer = std::make_shared<text::Tokenizer>(text::Tokenizer::load(loaded.path));
+    loaded.chat_template = tokenizer->spec().chat_template.value_or("");
+    if (const auto end = tokenizer->eos_id()) append_ids({{"eos_token_id", *end}}, loaded.end_ids);
+    loaded.tokenizer = std::move(tokenizer);
+  } catch (const InputError& problem) {
+    loaded.tokenizer_problem = problem.what();  // the weights are of use without it; whoever needs text says why there is none
+  }
+}
+
+LoadedModel load_model(std::string_view name, const LoadOptions& options) {
+  const auto begin = std::chrono::steady_clock::now();
+  LoadedModel loaded;
+  loaded.path = model_file(find_model(name));
+  const bool folder = fs::is_directory(loaded.path);
+  std::optional<tensor::GgufFile> gguf;
+  if (!folder) gguf = tensor::GgufFile::open(loaded.path);
+  const auto config = folder ? read_config(loaded.path / "config.json") : parse_config(config_from_gguf(*gguf));
+  const auto dtype = choose_dtype(options, loaded.dtype_note);
+  loaded.model = empty_model(config, dtype, options.device);
+  load_weights(loaded.model, loaded.path, options.allow_missing);
+  loaded.end_ids = end_ids_of(loaded.path, config, gguf ? &*gguf : nullptr);
+  if (options.tokenizer) load_tokenizer(loaded);
+  loaded.load_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  return loaded;
+}
+
+}  // namespace tessera::lm
