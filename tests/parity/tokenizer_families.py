@@ -1,5 +1,5 @@
 """Small tokenizers with the real configurations of well-known families, and of parts that few files use, trained on given texts."""
-import base64
+import collections
 import json
 import struct
 import unicodedata
@@ -45,27 +45,30 @@ def sentencepiece_bpe(texts, size, specials, configure, unk="<unk>"):
 
 
 def charsmap(pairs):
-    """SentencePiece's map as a double-array trie (one block of 256 units a node: large but right)."""
+    """SentencePiece's map as a double-array trie: the child for byte c of the node with base b is unit b ^ c, its value unit b."""
     replacements, offsets = b"", {}
     for source, target in pairs:
         offsets[source.encode()] = len(replacements)
         replacements += target.encode() + b"\0"
-    nodes, children = [b""], {}
+    children = {b"": set()}
     for key in offsets:
-        for i in range(1, len(key) + 1):
-            if key[:i] not in children:
-                children[key[:i]] = None
-                nodes.append(key[:i])
-    block = {node: 256 * (i + 1) for i, node in enumerate(nodes)}
-    units = [0] * (256 * (len(nodes) + 1))
-    for node in nodes:
-        if node:
-            at = block[node[:-1]] ^ node[-1]
-            units[at] = offset_bits(at ^ block[node]) | (0x100 if node in offsets else 0) | node[-1]
-            if node in offsets:
-                units[block[node]] = offsets[node] | 1 << 31
-    units[0] = offset_bits(block[b""])
-    trie = struct.pack(f"<{len(units)}I", *units)
+        for i in range(len(key)):
+            children.setdefault(key[:i], set()).add(key[i])
+            children.setdefault(key[:i + 1], set())
+    units, used, base, place = {0: 0}, {0}, {}, {b"": 0}
+    for node in sorted(children, key=lambda n: (len(n), n)):
+        b = next(b for b in range(1, 1 << 21) if b not in used and not any(b ^ c in used for c in children[node]))
+        base[node] = b
+        used.add(b)
+        for c in children[node]:
+            used.add(b ^ c)
+            place[node + bytes([c])] = b ^ c
+    for node, b in base.items():
+        units[place[node]] = offset_bits(place[node] ^ b) | (0x100 if node in offsets else 0) | (node[-1] if node else 0)
+        if node in offsets:
+            units[b] = offsets[node] | 1 << 31
+    size = max(used) // 256 * 256 + 256
+    trie = struct.pack(f"<{size}I", *(units.get(i, 0) for i in range(size)))
     return struct.pack("<I", len(trie)) + trie + replacements
 
 
@@ -81,7 +84,17 @@ def nmt_nfkc_pairs():
     return sorted(dict(pairs).items(), key=lambda p: p[0].encode())
 
 
+def common_texts(texts, normalizer, most):
+    """The texts that only use the most common characters, after normalisation: the trainer wants all of them in the vocabulary."""
+    normal = [normalizer.normalize_str(text) for text in texts]
+    kept = {c for c, _ in collections.Counter(c for text in normal for c in text).most_common(most)}
+    return [text for text in normal if kept.issuperset(text)]
+
+
 def unigram(texts, size, normalizer, scheme, specials, post, byte_fallback=False):
+    texts = common_texts(texts, normalizer, size // 4)
+    if byte_fallback:
+        size += 256
     t = Tokenizer(models.Unigram())
     t.normalizer = normalizer
     t.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme=scheme)
@@ -129,6 +142,7 @@ def wordpiece(texts, size):
 
 
 def families(texts, size):
+    """name -> Tokenizer with about `size` tokens."""
     split = lambda pattern: pre_tokenizers.Sequence([pre_tokenizers.Split(Regex(pattern), "isolated"), pre_tokenizers.ByteLevel(False, use_regex=False)])
     chat = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
     made = {}
