@@ -1,21 +1,28 @@
 // reproduce METHOD | --all: a method's embedded experiment, its claims judged.
 
+#include <torch/version.h>
+
 #include "tessera/app/commands.h"
 #include "tessera/base/error.h"
+#include "tessera/base/progress.h"
 #include "tessera/methods/methods.h"
-#include "tessera/run/installed.h"
 #include "tessera/run/run_folder.h"
 
 namespace tessera::app {
 
 namespace {
 
-using Json = nlohmann::ordered_json;
-
 struct ReproduceOptions {
-  std::string method;
+  std::optional<std::string> method;
   bool all = false, quick = false, full = false;
 };
+
+void check_reproduce(const ReproduceOptions& options) {
+  if (options.quick && options.full) throw InputError("--quick and --full exclude each other; give one of them");
+  if (options.all && options.method)
+    throw InputError("--all and METHOD {} exclude each other; give one of them", tessera::quoted(*options.method));
+  if (!options.all && !options.method) throw InputError("METHOD is missing; give a method's name or --all; tessera list names them");
+}
 
 run::Mode mode_of(const ReproduceOptions& options) {
   return options.quick ? run::Mode::quick : options.full ? run::Mode::full : run::Mode::normal;
@@ -25,14 +32,55 @@ const run::Method& reproducible(const std::string& slug) {
   std::vector<std::string> names;
   for (const auto& method : methods()) names.push_back(method.slug);
   const run::Method* method = find_method(slug);
-  if (method == nullptr) {
-    const std::string near = run::nearest(slug, names);
-    throw InputError("METHOD {}: no such method; {}", tessera::quoted(slug),
-                     near.empty() ? "tessera list names them" : "did you mean " + near + "?");
-  }
-  if (!method->reproduce) throw InputError("METHOD {}: it has no experiment yet; tessera list names the methods", slug);
-  return *method;
+  if (method != nullptr && method->reproduce) return *method;
+  if (method != nullptr) throw InputError("METHOD {}: it has no experiment; tessera list names the methods", slug);
+  const std::string near = run::nearest(slug, names);
+  throw InputError("METHOD {}: no such method; {}", tessera::quoted(slug),
+                   near.empty() ? "tessera list names them" : "did you mean " + near + "?");
+}
+
+// Runs the experiment in the context's folder and writes its report.
+nlohmann::ordered_json reproduce_method(const run::Method& method, run::Mode mode, run::Context& context) {
+  const auto& settings = context.settings();
+  run::Report report(context.folder().path(),
+                     {.method = method.slug, .title = method.title, .paper = method.paper, .what = method.use, .mode = mode});
+  report.recipe(context.recipe());
+  report.setting("LibTorch", TORCH_VERSION);
+  report.setting("device", run::name_of(settings.device));
+  report.setting("dtype", run::name_of(settings.dtype));
+  report.setting("threads", fmt::format("{}", at::get_num_threads()));
+  report.setting("seed", fmt::format("{}", settings.seed));
+  method.reproduce(report, context, mode);
+  const auto path = report.write();
+  if (report.refuted()) context.not_held();
+  for (const auto& judgement : report.judgements())
+    context.line("{:<14} {:<13} {}", judgement.claim.id, run::verdict_text(judgement.verdict), judgement.claim.says);
+  context.line("report: {}", path.string());
+  return report.document();
+}
+
+void reproduce(const ReproduceOptions& options, run::Context& context) {
+  context.result(reproduce_method(reproducible(*options.method), mode_of(options), context));
+}
+
+run::OptionTable<ReproduceOptions> reproduce_options() {
+  return run::OptionTable<ReproduceOptions>()
+      .text("METHOD", &ReproduceOptions::method, "whose experiment to run; tessera list names them")
+      .optional()
+      .group(run::Group::input)
+      .flag("all", &ReproduceOptions::all, "every method; writes docs/scoreboard.md and an HTML scoreboard")
+      .flag("quick", &ReproduceOptions::quick, "under 20 s: check that everything works, judge nothing")
+      .flag("full", &ReproduceOptions::full, "up to an hour: the claims that need more work too")
+      .check(check_reproduce)
+      .example("tessera reproduce shortgpt", "measure, judge every claim, write the report; exit code 3 when one is not held")
+      .example("tessera reproduce shortgpt --quick --json", "only check that it works, for a script")
+      .example("tessera reproduce --all --full", "every method, everything; writes the scoreboard");
 }
 
 }  // namespace
+
+run::Command reproduce_command() {
+  return run::command("reproduce", "repeat a paper's experiment and judge its claims", reproduce_options, reproduce);
+}
+
 }  // namespace tessera::app
