@@ -19,8 +19,9 @@ bool is_plain_word(std::string_view lemma) {
   return lemma.size() >= 3 && std::all_of(lemma.begin(), lemma.end(), [](unsigned char c) { return c >= 'a' && c <= 'z'; });
 }
 
-// True when `word`'s stem (all but its last letter, three at least) begins a word of the gloss: "dog" is in "a young dog", "dogs".
+// True when the gloss holds the word ("base" in "debased") or a word that begins with its stem, all but its last letter, three at least.
 bool gives_away(std::string_view gloss, std::string_view word) {
+  if (gloss.find(word) != std::string_view::npos) return true;
   const std::string_view stem = word.substr(0, std::max<size_t>(3, word.size() - 1));
   for (size_t at = gloss.find(stem); at != std::string_view::npos; at = gloss.find(stem, at + 1))
     if (at == 0 || !std::isalpha(static_cast<unsigned char>(gloss[at - 1]))) return true;

@@ -1,0 +1,64 @@
+#include <gtest/gtest.h>
+
+#include "tessera/data/records.h"
+#include "tests/data/scratch_folder.h"
+
+namespace tessera::data {
+namespace {
+
+const std::string fixture = std::string(TESSERA_SOURCE_DIR) + "/tests/data/data/rows.parquet";  // made by tests/parity/data_parquet.py
+
+#ifdef TESSERA_HAS_PARQUET
+TEST(Parquet, ReadsEveryRowAndKindOfColumn) {
+  const auto records = open_records(fixture);
+  int64_t i = 0;
+  for (Row row; records->next(row); ++i) {
+    ASSERT_EQ(row.integer("id"), i);
+    ASSERT_EQ(row.text("text"), "row " + std::to_string(i) + " \u00E9");
+    if (i % 7 == 0) {
+      ASSERT_TRUE(std::holds_alternative<std::monostate>(*row.find("score")));
+    } else {
+      ASSERT_EQ(row.number("score"), static_cast<double>(i) / 4);
+    }
+    ASSERT_EQ(std::get<bool>(*row.find("flag")), i % 3 == 0);
+    ASSERT_EQ(row.texts("choices"), (std::vector<std::string>{"a" + std::to_string(i), "b"}));
+    ASSERT_EQ(row.where, fixture + ", row " + std::to_string(i + 1));
+  }
+  EXPECT_EQ(i, 3000) << "several row groups and batches";
+}
+
+TEST(Parquet, SelectsColumnsCountsAndSkips) {
+  EXPECT_EQ(count_records(fixture), 3000U);
+  const auto records = open_records(fixture, {.columns = {"choices", "id"}});
+  EXPECT_EQ(records->skip(2500), 2500U);
+  Row row;
+  ASSERT_TRUE(records->next(row));
+  ASSERT_EQ(row.fields.size(), 2U);
+  EXPECT_EQ(row.fields[0].first, "choices") << "in the order asked for";
+  EXPECT_EQ(row.integer("id"), 2500);
+  EXPECT_EQ(records->skip(10'000), 499U);
+  EXPECT_FALSE(records->next(row));
+  EXPECT_NE(input_error([] {
+              open_records(fixture, {.columns = {"none"}});
+            }).find("there is no column none; it has id, text, score, flag, choices"),
+            std::string::npos);
+}
+
+TEST(Parquet, NamesFilesThatAreNone) {
+  const ScratchFolder folder;
+  std::ifstream in(fixture, std::ios::binary);
+  const std::string whole((std::istreambuf_iterator<char>(in)), {});
+  for (const std::string& bytes : {std::string(), std::string("PAR1"), whole.substr(0, whole.size() / 2), "XXXX" + whole.substr(4, 400)}) {
+    const auto path = folder.write("a.parquet", bytes);
+    EXPECT_NE(input_error([&] { count_records(path); }).find("a.parquet"), std::string::npos) << bytes.size();
+  }
+}
+#else
+TEST(Parquet, SaysHowToGetAReader) {
+  EXPECT_NE(input_error([] { open_records(fixture); }).find("this build has no Parquet reader; install the wheel pyarrow"),
+            std::string::npos);
+}
+#endif
+
+}  // namespace
+}  // namespace tessera::data
