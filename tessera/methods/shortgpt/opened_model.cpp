@@ -1,0 +1,75 @@
+#include "tessera/methods/shortgpt/opened_model.h"
+
+#include "tessera/base/error.h"
+#include "tessera/base/files.h"
+#include "tessera/methods/shortgpt/mamba_folder.h"
+
+namespace tessera::shortgpt {
+namespace {
+
+// Keys whose positive number (or true) says that layers are not independent of each other, and what they mean.
+struct SharingKey {
+  const char *key, *feature;
+};
+constexpr SharingKey kSharingKeys[] = {
+    {"is_encoder_decoder", "an encoder-decoder"},
+    {"num_hidden_groups", "blocks that share their weights"},          // ALBERT
+    {"num_kv_shared_layers", "keys and values shared across layers"},  // Gemma 3n
+    {"kv_sharing", "keys and values shared across layers"},
+    {"cross_layer_attention", "keys and values shared across layers"},
+    {"num_mem_blocks", "blocks that share their weights"},  // Zamba 2
+    {"num_loops", "blocks that are passed several times"},
+};
+
+lm::DtypeChoice dtype_of(run::Dtype dtype) {
+  return dtype == run::Dtype::fp32 ? lm::DtypeChoice::fp32 : dtype == run::Dtype::bf16 ? lm::DtypeChoice::bf16 : lm::DtypeChoice::automatic;
+}
+
+}  // namespace
+
+std::unique_ptr<LayeredModel> OpenedModel::layers(bool branches) const {
+  if (!mamba) return layers_of(loaded.model, branches);
+  if (branches) throw InputError("{}: a Mamba block has no attention and FFN branches; leave --sublayers out", name);
+  return layers_of(mamba);
+}
+
+lm::Transformer& OpenedModel::transformer(const char* command) {
+  if (mamba) throw InputError("{}: `shortgpt {}` works on Transformers and this is a Mamba model; give a Transformer", name, command);
+  return loaded.model;
+}
+
+void refuse_shared_layers(const nlohmann::ordered_json& config, const std::string& model) {
+  for (const auto& [key, feature] : kSharingKeys) {
+    const auto found = config.find(key);
+    if (found == config.end()) continue;
+    if ((found->is_boolean() && found->get<bool>()) || (found->is_number() && found->get<double>() > 0)) {
+      throw InputError("{}: {} ({} = {}): its layers cannot be taken out one by one; give a decoder with independent layers", model,
+                       feature, key, found->dump());
+    }
+  }
+}
+
+OpenedModel open_model(const std::string& model, const run::Context& context, std::optional<lm::DtypeChoice> dtype) {
+  const auto path = lm::find_model(model);
+  OpenedModel opened;
+  opened.name = model;
+  if (std::filesystem::is_regular_file(path / "config.json")) {
+    const auto config = nlohmann::ordered_json::parse(read_file(path / "config.json", 1 << 24), nullptr, false);
+    if (config.is_object()) refuse_shared_layers(config, model);
+  }
+  if (is_mamba_folder(path)) {
+    opened.mamba = load_mamba(path);
+    opened.tokenizer = std::make_shared<text::Tokenizer>(text::Tokenizer::load(path));
+    return opened;
+  }
+  lm::LoadOptions options;
+  options.dtype = dtype.value_or(dtype_of(context.settings().dtype));
+  options.device = lm::parse_device(run::name_of(context.settings().device));
+  opened.loaded = lm::load_model(path.string(), options);
+  opened.tokenizer = opened.loaded.tokenizer;
+  if (!opened.tokenizer)
+    throw InputError("{}: {}; ShortGPT reads text and needs the model's tokenizer", model, opened.loaded.tokenizer_problem);
+  return opened;
+}
+
+}  // namespace tessera::shortgpt

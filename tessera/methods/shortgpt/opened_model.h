@@ -1,0 +1,35 @@
+#pragma once
+// The model of a command line, opened for ShortGPT: a Transformer (folder or GGUF) or a Mamba folder, and its tokenizer.
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "tessera/lm/load.h"
+#include "tessera/methods/shortgpt/layered.h"
+#include "tessera/methods/shortgpt/windows.h"
+#include "tessera/run/command.h"
+
+namespace tessera::shortgpt {
+
+struct OpenedModel {
+  lm::LoadedModel loaded;  // its model is null when `mamba` is not
+  nn::Mamba mamba{nullptr};
+  std::shared_ptr<const text::Tokenizer> tokenizer;  // never null
+  std::string name;                                  // as given
+
+  int64_t depth() const { return mamba ? mamba->depth() : loaded.model->depth(); }
+  // Throws InputError for branches of a Mamba model, which has none.
+  std::unique_ptr<LayeredModel> layers(bool branches = false) const;
+  // The Transformer; throws InputError naming `command` when the model is a Mamba.
+  lm::Transformer& transformer(const char* command);
+};
+
+// `dtype`: what to compute in; unset: as the command line's --dtype says. Throws InputError for what lm::load_model refuses, for a model
+// without a usable tokenizer, and (naming the feature) for blocks that share weights or keys and values, and for encoder-decoders.
+OpenedModel open_model(const std::string& model, const run::Context& context, std::optional<lm::DtypeChoice> dtype = {});
+
+// Refuses a config.json whose layers cannot be taken out one by one: encoder-decoder, shared blocks, keys and values shared across layers.
+void refuse_shared_layers(const nlohmann::ordered_json& config, const std::string& model);
+
+}  // namespace tessera::shortgpt
