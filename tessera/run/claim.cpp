@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <stdexcept>
@@ -131,7 +132,8 @@ Judgement not_measured(const Claim& claim, std::string why) {
 std::string rule_text(const Condition& condition, const std::string& unit) {
   std::vector<std::string> bounds;
   for (const Bound& bound : kBounds)
-    if (const auto& value = condition.*bound.value) bounds.push_back(fmt::format("{} {:g}", bound.word, *value));
+    if (const auto& value = condition.*bound.value)
+      bounds.push_back(fmt::format("{} {}{:g}", bound.word, *value < 0 ? "−" : "", std::abs(*value)));
   std::string text = fmt::format("{}{}{}", fmt::join(bounds, " and "), unit.empty() ? "" : " ", unit);
   if (condition.interval) return fmt::format("{:g} % interval {}", condition.interval->confidence * 100, text);
   return condition.every.empty() ? text : fmt::format("every {} {}", condition.every, text);
@@ -143,8 +145,9 @@ std::string rule_text(const Claim& claim) {
   for (const Condition& condition : claim.holds_if) {
     if (condition.interval) bootstrap = &*condition.interval;
     const std::string rule = rule_text(condition, claim.unit);
-    if (rules.empty() || rules.back().first != rule) rules.push_back({rule, {}});
-    if (!condition.of.empty()) rules.back().second.push_back(condition.of);
+    auto same = std::find_if(rules.begin(), rules.end(), [&](const auto& known) { return known.first == rule; });
+    if (same == rules.end()) same = rules.insert(rules.end(), {rule, {}});
+    if (!condition.of.empty()) same->second.push_back("“" + condition.of + "”");
   }
   std::vector<std::string> parts;
   for (const auto& [rule, names] : rules) {

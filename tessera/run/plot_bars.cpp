@@ -71,29 +71,32 @@ std::string upright_bars(const Frame& frame, const BarPlot& plot) {
       intervals += fmt::format("M{0} {1}V{2}M{3} {1}h{4}M{3} {2}h{4}", px(middle), low, high, px(middle - cap), px(2 * cap));
     }
   }
-  return fmt::format("{}<path class=\"interval\" d=\"{}\"/><path class=\"axis\" d=\"M{} {}H{}\"/>", bars, intervals, px(frame.left()),
-                     px(zero), px(frame.right()));
+  return fmt::format("{0}<path class=\"halo\" d=\"{1}\"/><path class=\"interval\" d=\"{1}\"/><path class=\"axis\" d=\"M{2} {3}H{4}\"/>",
+                     bars, intervals, px(frame.left()), px(zero), px(frame.right()));
 }
 
-std::string lying_bars(const Frame& frame, const BarPlot& plot) {
+constexpr double kLyingBar = 15, kLyingGap = 12;
+
+// Bars from left to right; in each slot `label` units on top stay free for the category's name.
+std::string lying_bars(const Frame& frame, const BarPlot& plot, double slot, double label) {
   std::string bars, intervals;
-  const double slot = (frame.bottom() - frame.top()) / static_cast<double>(plot.categories.size()), zero = frame.x.at(0);
+  const double zero = frame.x.at(0);
   for (size_t s = 0; s < plot.bars.size(); ++s) {
-    const Slot place = slot_of(slot, s, plot.bars.size());
     for (size_t i = 0; i < plot.categories.size(); ++i) {
-      const double value = plot.bars[s].values[i], y = frame.top() + slot * static_cast<double>(i) + place.offset;
+      const double value = plot.bars[s].values[i];
+      const double y = frame.top() + slot * static_cast<double>(i) + kLyingGap / 2 + label + kLyingBar * static_cast<double>(s);
       if (!std::isfinite(value)) continue;
-      bars += rectangle(bar_class(plot, s, i), frame.x.at(value), y, zero, y + place.bar - 1);
+      bars += rectangle(bar_class(plot, s, i), frame.x.at(value), y, zero, y + kLyingBar - 1);
       if (plot.bars[s].intervals.empty() || std::isnan(plot.bars[s].intervals[i].low) || std::isnan(plot.bars[s].intervals[i].high))
         continue;
-      const double middle = y + (place.bar - 1) / 2, cap = std::min(4.0, place.bar * 0.3);
+      const double middle = y + (kLyingBar - 1) / 2, cap = 4;
       const std::string low = px(inside(frame.x, plot.bars[s].intervals[i].low)),
                         high = px(inside(frame.x, plot.bars[s].intervals[i].high));
       intervals += fmt::format("M{1} {0}H{2}M{1} {3}v{4}M{2} {3}v{4}", px(middle), low, high, px(middle - cap), px(2 * cap));
     }
   }
-  return fmt::format("{}<path class=\"interval\" d=\"{}\"/><path class=\"axis\" d=\"M{} {}V{}\"/>", bars, intervals, px(zero),
-                     px(frame.top()), px(frame.bottom()));
+  return fmt::format("{0}<path class=\"halo\" d=\"{1}\"/><path class=\"interval\" d=\"{1}\"/><path class=\"axis\" d=\"M{2} {3}V{4}\"/>",
+                     bars, intervals, px(zero), px(frame.top()), px(frame.bottom()));
 }
 
 // Category names below upright bars: all of them, or every k-th when they are numbers.
@@ -144,31 +147,28 @@ std::string lying_svg(Layout layout, const BarPlot& plot, AxisRange range, const
   double widest = 0;
   for (const std::string& name : plot.categories) widest = std::max(widest, text_width(name, layout.font));
   const bool above = widest > 0.4 * layout.width;
-  const double slot = 8 + 15 * static_cast<double>(plot.bars.size()) + (above ? layout.font * 1.5 : 4);
-  layout.height = slot * static_cast<double>(plot.categories.size()) + layout.font * 4.6;
-  Frame frame = make_frame(layout, plot.value, {}, range, {0, 1});
+  const double label = above ? layout.font * 1.5 : 0;
+  const double slot = kLyingGap + label + kLyingBar * static_cast<double>(plot.bars.size());
+  layout.height = slot * static_cast<double>(plot.categories.size()) + layout.font * 4.4;
+  Axis none;
+  Frame frame = make_frame(layout, plot.value, none, range, {0, 1});
   frame.lying = true;
   frame.y_ticks.clear();
   frame.y_labels.clear();
   frame.x.from = above ? 2 : widest + 12;
   frame.y = {0, 1, false, layout.height - layout.font * 3.8, layout.font * 0.6};
-  std::string names, bars;
+  std::string names, levels;
   for (size_t i = 0; i < plot.categories.size(); ++i) {
-    const double top = frame.top() + (frame.bottom() - frame.top()) * static_cast<double>(i) / static_cast<double>(plot.categories.size());
-    const double y = above ? top + layout.font * 1.1 : top + slot / 2 + layout.font * 0.35;
-    names += fmt::format("<text x=\"{}\" y=\"{}\" text-anchor=\"{}\" class=\"tick\">{}</text>", px(above ? frame.left() : frame.left() - 8),
-                         px(y), above ? "start" : "end", escape_html(shortened(plot.categories[i], layout.width - 20, layout.font)));
+    const double top = frame.top() + slot * static_cast<double>(i);
+    const double y = above ? top + kLyingGap / 2 + layout.font * 0.95 : top + slot / 2 + layout.font * 0.35;
+    names += fmt::format("<text x=\"{}\" y=\"{}\" text-anchor=\"{}\" class=\"tick name\">{}</text>",
+                         px(above ? frame.left() + 4 : frame.left() - 8), px(y), above ? "start" : "end",
+                         escape_html(shortened(plot.categories[i], layout.width - 20, layout.font)));
   }
-  Frame bar_frame = frame;
-  if (above) {  // the bars take the lower part of each slot
-    bar_frame.y.to += layout.font * 1.1;
-    bar_frame.y.from += layout.font * 1.1;
-  }
-  std::string levels;
   for (const Level& level : plot.levels)
     if (std::isfinite(level.y))
       levels += fmt::format("<path class=\"level\" d=\"M{} {}V{}\"/>", px(frame.x.at(level.y)), px(frame.top()), px(frame.bottom()));
-  return svg(frame, axes(frame, true, false) + lying_bars(bar_frame, plot) + names + levels, plot.title, description);
+  return svg(frame, axes(frame, true, false) + lying_bars(frame, plot, slot, label) + levels + names, plot.title, description);
 }
 
 nlohmann::ordered_json bar_number(double value) {
@@ -181,6 +181,7 @@ std::string bar_json(const BarPlot& plot) {
                                  {"x", plot.categories_label},
                                  {"unit", plot.value.unit},
                                  {"categories", plot.categories},
+                                 {"marked", plot.marked_name},
                                  {"series", nlohmann::ordered_json::array()}};
   for (const Bars& bars : plot.bars) {
     nlohmann::ordered_json series = {{"name", bars.name}, {"y", nlohmann::ordered_json::array()}};
@@ -190,6 +191,7 @@ std::string bar_json(const BarPlot& plot) {
       series["low"].push_back(bar_number(bars.intervals[i].low));
       series["high"].push_back(bar_number(bars.intervals[i].high));
     }
+    if (!bars.marked.empty()) series["marked"] = bars.marked;
     json["series"].push_back(series);
   }
   return json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);

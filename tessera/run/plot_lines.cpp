@@ -29,17 +29,22 @@ void check_line_plot(const LinePlot& plot) {
   if (points == 0) throw std::logic_error("plot \"" + plot.title + "\": no points");
 }
 
-Line thinned(const Line& line) {
+// Stretches are equal parts of the axis, so that a log axis keeps its beginning.
+Line thinned(const Line& line, bool log) {
   const size_t n = line.x.size();
   if (n <= kPointsPerLine) return line;
-  std::set<size_t> kept = {0, n - 1};
+  const auto place = [&](double x) { return log ? std::log(std::max(x, 1e-300)) : x; };
   const size_t stretches = kPointsPerLine / 2;
-  for (size_t s = 0; s < stretches; ++s) {
-    const auto first = line.y.begin() + static_cast<std::ptrdiff_t>(s * n / stretches);
-    const auto last = line.y.begin() + static_cast<std::ptrdiff_t>((s + 1) * n / stretches);
-    const auto less = [](double a, double b) { return std::isnan(a) ? !std::isnan(b) : a < b; };  // gaps are lowest, so they stay
-    kept.insert(static_cast<size_t>(std::min_element(first, last, less) - line.y.begin()));
-    kept.insert(static_cast<size_t>(std::max_element(first, last, less) - line.y.begin()));
+  const double first_place = place(line.x.front()), range = std::max(place(line.x.back()) - first_place, 1e-300);
+  std::set<size_t> kept = {0, n - 1};
+  const auto less = [](double a, double b) { return std::isnan(a) ? !std::isnan(b) : a < b; };  // gaps are lowest, so they stay
+  for (size_t first = 0, last = 0; first < n; first = last) {
+    const auto stretch = [&](size_t i) { return std::floor((place(line.x[i]) - first_place) / range * static_cast<double>(stretches)); };
+    last = first + 1;
+    while (last < n && stretch(last) == stretch(first)) ++last;
+    const auto begin = line.y.begin() + static_cast<std::ptrdiff_t>(first), end = line.y.begin() + static_cast<std::ptrdiff_t>(last);
+    kept.insert(static_cast<size_t>(std::min_element(begin, end, less) - line.y.begin()));
+    kept.insert(static_cast<size_t>(std::max_element(begin, end, less) - line.y.begin()));
   }
   Line result{.name = line.name, .x = {}, .y = {}, .band = {}};
   for (const size_t i : kept) {
@@ -172,7 +177,7 @@ std::string figure(const LinePlot& plot, const std::string& id) {
   nlohmann::ordered_json json = {
       {"kind", "line"}, {"x", axis_title(plot.x)}, {"unit", plot.y.unit}, {"series", nlohmann::ordered_json::array()}};
   for (const Line& line : plot.lines) {
-    lines.push_back(thinned(line));
+    lines.push_back(thinned(line, plot.x.log));
     const Line& thin = lines.back();
     all_x.insert(all_x.end(), thin.x.begin(), thin.x.end());
     all_y.insert(all_y.end(), thin.y.begin(), thin.y.end());

@@ -47,6 +47,20 @@ double linear_correlation(const std::vector<double>& x, const std::vector<double
   return xy / std::sqrt(xx * yy);
 }
 
+// Every k-th point, so that at most kPointsPerCloud are drawn; the correlations come from all.
+constexpr size_t kPointsPerCloud = 500;
+Points drawn_points(const Points& all) {
+  const size_t every = (all.x.size() + kPointsPerCloud - 1) / kPointsPerCloud;
+  if (every <= 1) return all;
+  Points points;
+  for (size_t i = 0; i < all.x.size(); i += every) {
+    points.x.push_back(all.x[i]);
+    points.y.push_back(all.y[i]);
+    points.names.push_back(all.names[i]);
+  }
+  return points;
+}
+
 // Ranks from 0; equal values share the mean of their places.
 std::vector<double> mean_ranks(const std::vector<double>& values) {
   std::vector<size_t> order(values.size());
@@ -95,10 +109,12 @@ std::string figure(const ScatterPlot& plot, const std::string& id) {
       {"kind", "scatter"}, {"x", axis_title(plot.x)}, {"y", axis_title(plot.y)}, {"series", nlohmann::ordered_json::array()}};
   for (size_t s = 0; s < plot.clouds.size(); ++s) {
     const Cloud& cloud = plot.clouds[s];
-    const Points points = shown_points(plot, cloud);
+    const Points every_point = shown_points(plot, cloud), points = drawn_points(every_point);
     all_x.insert(all_x.end(), points.x.begin(), points.x.end());
     all_y.insert(all_y.end(), points.y.begin(), points.y.end());
-    if (const std::string name = cloud_title(plot, cloud, points); !name.empty()) keys.push_back({LegendKey::Kind::dots, s, name});
+    std::string name = cloud_title(plot, cloud, every_point);
+    if (points.x.size() < every_point.x.size()) name += fmt::format(" ({} of them drawn)", points.x.size());
+    if (!name.empty()) keys.push_back({LegendKey::Kind::dots, s, name});
     for (size_t i = 0; i < points.x.size(); ++i)
       rows.push_back({points.names[i].empty() ? cloud.name : points.names[i], number_text(points.x[i]), number_text(points.y[i])});
     json["series"].push_back(points_json(cloud, points));

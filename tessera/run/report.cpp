@@ -80,6 +80,7 @@ nlohmann::ordered_json claim_json(const Judgement& judgement) {
                                  {"verdict", verdict_text(judgement.verdict)},
                                  {"measure", claim.measure},
                                  {"unit", claim.unit},
+                                 {"of", deciding ? deciding->condition.of : ""},
                                  {"cannot_show", claim.cannot_show},
                                  {"why_not_measured", judgement.why_not_measured},
                                  {"conditions", nlohmann::ordered_json::array()}};

@@ -31,7 +31,7 @@ code{background:var(--tint);padding:.08em .3em;border-radius:3px}
 .not-held{color:var(--bad);background:var(--badbg)}
 .not-measured{color:var(--none);background:var(--nonebg)}
 .verdict span.rest{color:var(--ink)}
-.badge{display:inline-block;white-space:nowrap;font-weight:600;font-size:.86rem;padding:.12rem .55rem;border-radius:1rem}
+.badge{display:inline-block;white-space:nowrap;font-weight:600;font-size:.84rem;padding:.1rem .5rem;border-radius:1rem}
 .scroll{overflow-x:auto;margin:.8rem 0;-webkit-overflow-scrolling:touch}
 table{border-collapse:collapse;font-size:.92rem;line-height:1.45;font-variant-numeric:tabular-nums lining-nums;width:100%}
 th,td{padding:.5rem .8rem .5rem 0;text-align:left;vertical-align:top;border-bottom:1px solid var(--line)}
@@ -46,14 +46,17 @@ tbody th{font-weight:500}
 .numbers td{text-align:right;white-space:nowrap}
 .numbers th,.numbers td{padding:.25rem 1.2rem .25rem 0}
 tr.ours th,tr.ours td{background:var(--tint);font-weight:650}
-tr.ours .iv{font-weight:400}
+tr.ours .iv,tr.ours td.note{font-weight:400}
 .baselines th:first-child,.baselines td:first-child{padding-left:.5rem;min-width:9rem}
+.scoreboard td,.scoreboard th{min-width:7.5rem}
 .baselines td.note{min-width:11rem}
 .claims{table-layout:fixed}
-.claims td,.claims th{border-bottom:0}
-.claims tbody{border-bottom:1px solid var(--line)}
-.claims .detail td{padding:0 0 .7rem}
-.claims col.c1{width:31%}.claims col.c2{width:21%}.claims col.c3{width:19%}.claims col.c4{width:17%}.claims col.c5{width:12%}
+.claims>tbody>tr>td,.claims>tbody>tr>th{border-bottom:0}
+.claims>tbody{border-bottom:1px solid var(--line)}
+.claims>tbody>.detail>td{padding:0 0 .7rem}
+.conditions{font-size:.88rem}
+.conditions th,.conditions td{padding:.3rem 1rem .3rem 0}
+.claims col.c1{width:28%}.claims col.c2{width:21%}.claims col.c3{width:18%}.claims col.c4{width:17%}.claims col.c5{width:16%}
 .id{display:block;color:var(--soft);font-size:.84rem;font-weight:600}
 .claims .value{white-space:nowrap}
 .claims .iv{display:block}
@@ -81,16 +84,18 @@ figcaption p{margin:.35rem 0}
 .bar{fill:currentColor}
 .bar.marked{stroke:var(--ink);stroke-width:2;stroke-dasharray:3 2}
 rect.bar.marked:not([class*=" s"]){fill:none}
+.halo{fill:none;stroke:var(--paper);stroke-width:3.4;stroke-opacity:.75}
 .interval{fill:none;stroke:var(--ink);stroke-width:1.3}
 .level{fill:none;stroke:var(--ink);stroke-width:1.4;stroke-dasharray:5 4}
 .grid{fill:none;stroke:var(--grid);stroke-width:1}
 .axis{fill:none;stroke:var(--soft);stroke-width:1}
 .tick{fill:var(--soft);font-variant-numeric:tabular-nums}
+.tick.name{paint-order:stroke;stroke:var(--paper);stroke-width:4px;stroke-linejoin:round}
 .title{fill:var(--ink)}
 .guide{stroke:var(--soft);stroke-width:1;stroke-dasharray:2 2}
 .ring{fill:none;stroke:var(--ink);stroke-width:1.6}
 .tip{position:absolute;top:0;left:0;z-index:2;pointer-events:none;background:var(--paper);color:var(--ink);border:1px solid var(--soft);border-radius:6px;padding:.45rem .65rem;font-size:.84rem;line-height:1.45;
-font-variant-numeric:tabular-nums;box-shadow:0 3px 14px rgb(0 0 0/.16);max-width:19rem}
+font-variant-numeric:tabular-nums;box-shadow:0 3px 14px rgb(0 0 0/.16);width:max-content;max-width:min(26rem,100%)}
 .tip[hidden]{display:none}
 .tip b{display:block;font-weight:600;margin-bottom:.15rem}
 .tip div{display:flex;gap:.5rem;align-items:baseline}
@@ -107,12 +112,15 @@ h1{font-size:1.45rem}
 h2{margin-top:2.3rem}
 .plot svg.wide{display:none}
 .plot svg.narrow{display:block}
-.claims,.claims tbody,.claims tr,.claims td,.claims th{display:block;width:auto}
-.claims thead{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}
-.claims td,.claims th{padding:.2rem 0}
-.claims tbody{padding:.7rem 0}
-.claims tr:not(.detail) td::before{content:attr(data-label);display:block;color:var(--soft);font-size:.8rem}
-.claims .detail td{padding:.2rem 0}
+.claims,.claims>tbody,.claims>tbody>tr,.claims>tbody>tr>td,.claims>tbody>tr>th{display:block;width:auto}
+.claims>thead{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}
+.claims>tbody{padding:.8rem 0}
+.claims>tbody>tr>th{padding:0 0 .3rem}
+.claims>tbody>tr:not(.detail)>td{position:relative;padding:.15rem 0 .15rem 4.8rem;min-height:1.6rem}
+.claims>tbody>tr:not(.detail)>td::before{content:attr(data-label);position:absolute;left:0;color:var(--soft);font-size:.84rem}
+.claims>tbody>.detail>td{padding:.3rem 0 0}
+.claims .iv{display:inline}
+.detail details>*:not(summary){margin-left:0}
 .settings,.settings tbody,.settings tr,.settings th,.settings td{display:block}
 .settings th{border:0;padding:.45rem 0 0}
 .settings td{padding:0 0 .45rem}
@@ -125,7 +133,8 @@ main{max-width:none;padding:0}
 h1{font-size:18pt}
 h2{margin-top:1.6rem}
 h2,h3{break-after:avoid}
-figure,.claims tbody,tr{break-inside:avoid}
+figure,tr:not(.detail){break-inside:avoid}
+.claims>tbody>tr:not(.detail){break-after:avoid}
 .scroll{overflow:visible}
 .values,.tip{display:none}
 pre{white-space:pre-wrap}
@@ -163,7 +172,11 @@ function stops(data, x, y, lying) {
     return data.categories.map((name, i) => {
       const at = along.from + (i + 0.5) / n * (along.to - along.from);
       return {[lying ? 'y' : 'x']: at, head: /^[\d.-]+$/.test(name) && data.x ? data.x + ' ' + name : name,
-              rows: data.series.map((series, s) => row(s, series.name, value(series, i, data.unit)))};
+              rows: data.series.map((series, s) => {
+                const marked = series.marked && series.marked.includes(i), alone = data.series.length === 1;
+                const label = marked ? (alone ? data.marked : `${series.name}, ${data.marked}`) : series.name;
+                return row(marked && alone ? 1 : s, label, value(series, i, data.unit));
+              })};
     });
   }
   const places = new Map();
