@@ -1,5 +1,7 @@
-"""Writes tests/data/data/rows.parquet, the fixture of the Parquet reader, with pyarrow (a row group every 700 rows)."""
+"""Writes tests/data/data/rows.parquet, the fixture of the Parquet reader, with pyarrow (a row group every 700 rows). With --check compares the
+stored file's rows instead."""
 import os
+import sys
 
 import pyarrow
 import pyarrow.parquet
@@ -13,5 +15,9 @@ table = pyarrow.table({
     "flag": pyarrow.array([i % 3 == 0 for i in range(ROWS)], pyarrow.bool_()),
     "choices": pyarrow.array([[f"a{i}", "b"] for i in range(ROWS)], pyarrow.list_(pyarrow.string())),
 }).replace_schema_metadata({"made_by": f"tests/parity/data_parquet.py with pyarrow {pyarrow.__version__}"})
-os.makedirs(folder, exist_ok=True)
-pyarrow.parquet.write_table(table, os.path.join(folder, "rows.parquet"), row_group_size=700, compression="zstd")
+file = os.path.join(folder, "rows.parquet")
+if "--check" in sys.argv:
+    assert pyarrow.parquet.read_table(file).equals(table)
+else:
+    os.makedirs(folder, exist_ok=True)
+    pyarrow.parquet.write_table(table, file, row_group_size=700, compression="zstd")

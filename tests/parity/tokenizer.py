@@ -7,13 +7,9 @@ Run it in .venv-parity. Every family has the real one's normaliser, pre-tokenize
 are trained here, on text of this machine. Real vocabularies are used by --full when their packages are given with --model FILE.
 """
 import argparse
-import gettext
-import glob
-import html
 import json
 import pathlib
 import random
-import re
 import subprocess
 import sys
 import tempfile
@@ -23,6 +19,7 @@ import tokenizers
 from tokenizers import Regex, normalizers, pre_tokenizers
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+from tokenizer_texts import catalogue_strings, prose
 from tokenizer_families import LLAMA3, O200K, QWEN3, families
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -41,33 +38,6 @@ HARD = [
     "a" * 300, "ab" * 150, " " * 150, "\n" * 100, "\u0301" * 100, "\u00e9" * 120, "-" * 130, "1" * 90, "\u4e00" * 110, "supercalifragilisticexpialidocious" * 4,
     "\uff21\uff22\uff23\uff11\uff12 \uff76\uff9e", "\u2026 \u2014 \u201cq\u201d \u2018s\u2019", "A B  C   D    E     F", "\u1680a\u180eb\u2028c\u2029d", "\u00ad soft\u00adhyphen",
 ]
-
-
-def catalogue_strings():
-    """language -> strings, from the gettext catalogues that are installed."""
-    strings = {}
-    for path in sorted(glob.glob("/usr/share/locale/*/LC_MESSAGES/*.mo")):
-        language = path.split("/")[4]
-        try:
-            with open(path, "rb") as file:
-                catalogue = gettext.GNUTranslations(file)._catalog
-        except Exception:
-            continue
-        strings.setdefault(language, set()).update(v for v in catalogue.values() if isinstance(v, str) and 0 < len(v) < 2000 and "\0" not in v)
-    return {language: sorted(found) for language, found in strings.items()}
-
-
-def prose():
-    """English prose, and Debian's reference in five languages."""
-    texts = []
-    for path in sorted(glob.glob("/usr/share/debian-reference/*.html")):
-        body = re.sub(r"(?s)<(script|style).*?</\1>|<[^>]+>", " ", open(path, encoding="utf-8", errors="replace").read())
-        texts += [line.strip() for line in html.unescape(body).split("\n") if len(line.strip()) > 20]
-    for name in ("noun", "verb", "adj", "adv"):
-        path = pathlib.Path("/usr/share/wordnet/data." + name)
-        if path.exists():
-            texts += [line.split("| ", 1)[1].strip() for line in path.read_text(errors="replace").split("\n") if "| " in line][:20000]
-    return texts
 
 
 def script_of(text):
