@@ -6,7 +6,6 @@
 
 #include "tessera/base/error.h"
 #include "tessera/base/random.h"
-#include "tessera/lm/load.h"
 #include "tessera/text/tokenizer.h"
 #include "tests/eval/golden.h"
 
@@ -21,13 +20,6 @@ text::Tokenizer letters() {
           "fuse_unk":false,"byte_fallback":false,"ignore_merges":false,
           "vocab":{"a":3,"b":4,"c":5,"d":6,"e":7,"f":8,"g":9,"h":10," ":11,"ab":12,":":13,": ":14," c":15},
           "merges":[["a","b"],[" ","c"],[":"," "]]}})");
-}
-
-lm::Transformer golden_model() {
-  lm::LoadOptions options;
-  options.dtype = lm::DtypeChoice::fp32;
-  options.tokenizer = false;
-  return lm::load_model(golden_path("eval_tiny_llama"), options).model;
 }
 
 std::vector<ChoiceItem> random_items(size_t count) {

@@ -6,18 +6,10 @@
 #include <numeric>
 
 #include "tessera/base/error.h"
-#include "tessera/lm/load.h"
 #include "tests/eval/golden.h"
 
 namespace tessera::eval {
 namespace {
-
-lm::Transformer golden_model(lm::DtypeChoice dtype = lm::DtypeChoice::fp32) {
-  lm::LoadOptions options;
-  options.dtype = dtype;
-  options.tokenizer = false;
-  return lm::load_model(golden_path("eval_tiny_llama"), options).model;
-}
 
 std::vector<int32_t> golden_ids() { return golden("eval_perplexity.json")["ids"].get<std::vector<int32_t>>(); }
 
