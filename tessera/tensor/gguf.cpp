@@ -141,14 +141,16 @@ class GgufParser {
         return;
       }
       for (uint64_t i = 0; i < value.count; ++i) {  // each step takes at least 8 bytes or throws
-        GgufValue element{.type = value.element};
+        GgufValue element;
+        element.type = value.element;
         skip(element, key, depth + 1);
       }
     }
   }
 
   void parse_tensor() {
-    TensorInfo tensor{.name = std::string(string("a tensor's name"))};
+    TensorInfo tensor;
+    tensor.name = string("a tensor's name");
     const auto rank = number<uint32_t>("a tensor's rank");
     if (rank > max_dimensions) {
       throw InputError("{}: tensor {} has {} dimensions, at most {} are allowed; copy it again", file_name(), tessera::quoted(tensor.name),

@@ -6,12 +6,15 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "tessera/tensor/bytes.h"
 #include "tessera/tensor/dtype.h"
 
 namespace tessera::tensor {
+
+class TorchStorages;
 
 // A tensor as a view of a storage, which several tensors may share.
 struct TorchTensor {
@@ -36,9 +39,9 @@ class TorchFile {
   void read(const TorchTensor& tensor, std::byte* to) const;
 
  private:
-  class Storages;
   std::vector<TorchTensor> tensors_;
-  std::shared_ptr<const Storages> storages_;
+  std::unordered_map<std::string, size_t> index_;
+  std::shared_ptr<const TorchStorages> storages_;
 };
 
 }  // namespace tessera::tensor
