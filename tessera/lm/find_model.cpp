@@ -1,6 +1,4 @@
 #include <cstdlib>
-#include <fstream>
-
 #include "tessera/base/error.h"
 #include "tessera/base/files.h"
 #include "tessera/lm/load.h"

@@ -19,6 +19,7 @@ void KvSlot::reserve(const torch::Tensor& k, int64_t tokens) {
   const int64_t grown = window_ > 0 ? wanted + window_ : std::max(wanted + wanted / 2, int64_t{256});
   auto keys = keys_, values = values_;
   if (wanted > capacity || needed > stored_ - needed) {
+    const c10::InferenceMode normal_tensors(false);  // so that a cache filled in inference mode can be used outside it
     keys = torch::empty({k.size(0), k.size(2), std::max(grown, capacity), k.size(3)}, k.options().requires_grad(false));
     values = torch::empty_like(keys);
   }
