@@ -166,7 +166,8 @@ class OptionTable {
   // Runs after all rows are read and before any work; throws InputError.
   OptionTable& check(std::function<void(const T&)> check) { return checks_.push_back(std::move(check)), *this; }
 
-  const std::vector<OptionRow>& rows() const { return rows_; }
+  const std::vector<OptionRow>& rows() const& { return rows_; }
+  std::vector<OptionRow> rows() && { return std::move(rows_); }
   CommandSpec spec() const { return {rows_, examples_}; }
   const std::vector<std::function<void(const T&)>>& checks() const { return checks_; }
 
