@@ -10,10 +10,6 @@ namespace {
 using Json = nlohmann::ordered_json;
 constexpr int64_t kSavedChatVersion = 1;
 
-std::string piece_of(const text::Tokenizer& tokenizer, const std::optional<text::TokenId>& id) {
-  return id ? tokenizer.piece(*id).value_or("") : "";
-}
-
 Json message_list(const std::vector<ChatMessage>& messages) {
   Json list = Json::array();
   for (const auto& message : messages) list.push_back({{"role", message.role}, {"content", message.content}});
@@ -22,8 +18,8 @@ Json message_list(const std::vector<ChatMessage>& messages) {
 
 }  // namespace
 
-ChatSession::ChatSession(lm::LoadedModel loaded, const std::string& chat_template, int64_t context)
-    : loaded_(std::move(loaded)), template_(chat_template), cache_(loaded_.model->new_cache()) {
+ChatSession::ChatSession(lm::LoadedModel loaded, text::ChatTemplate chat_template, int64_t context)
+    : loaded_(std::move(loaded)), template_(std::move(chat_template)), cache_(loaded_.model->new_cache()) {
   const int64_t own = loaded_.config().max_positions;
   limit_ = context > 0 && (own <= 0 || context < own) ? context : own;
 }
@@ -60,12 +56,8 @@ ChatAnswer ChatSession::retry(const ChatSettings& settings, const Heard& heard) 
 }
 
 std::vector<int64_t> ChatSession::prompt_ids() const {
-  const auto& tokenizer = *loaded_.tokenizer;
-  const Json variables = {{"messages", message_list(messages_)},
-                          {"add_generation_prompt", true},
-                          {"bos_token", piece_of(tokenizer, tokenizer.bos_id())},
-                          {"eos_token", piece_of(tokenizer, tokenizer.eos_id())}};
-  return wide(tokenizer.encode_ids(template_.render(variables).text, {.add_special_tokens = false, .parse_special_tokens = true}));
+  const std::string prompt = template_.render(message_list(messages_)).text;
+  return wide(loaded_.tokenizer->encode_ids(prompt, {.add_special_tokens = false, .parse_special_tokens = true}));
 }
 
 // Makes the cache hold the longest beginning of `ids` that it has seen, the last token never: its logits are needed.

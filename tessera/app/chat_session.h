@@ -9,7 +9,7 @@
 
 #include "tessera/lm/generate.h"
 #include "tessera/lm/load.h"
-#include "tessera/text/jinja.h"
+#include "tessera/text/chat_template.h"
 
 namespace tessera::app {
 
@@ -35,9 +35,8 @@ struct ChatSettings {
 
 class ChatSession {
  public:
-  // `chat_template`: Jinja source. `context`: tokens of conversation and answer together, at most; 0: the model's own limit.
-  // Throws InputError for a template that is none.
-  ChatSession(lm::LoadedModel loaded, const std::string& chat_template, int64_t context);
+  // `context`: tokens of conversation and answer together, at most; 0: the model's own limit.
+  ChatSession(lm::LoadedModel loaded, text::ChatTemplate chat_template, int64_t context);
 
   const std::vector<ChatMessage>& messages() const { return messages_; }
   int64_t context_limit() const { return limit_; }
@@ -63,7 +62,7 @@ class ChatSession {
   int64_t keep_common_prefix(const std::vector<int64_t>& ids);
 
   lm::LoadedModel loaded_;
-  text::jinja::Template template_;
+  text::ChatTemplate template_;
   int64_t limit_ = 0;
   uint64_t turns_ = 0;  // answers so far: each draws from random numbers of its own
   std::vector<ChatMessage> messages_;

@@ -167,13 +167,22 @@ class Chat {
   std::string saved_;
 };
 
+// The model's own template, or the one of --template with the model's begin and end tokens.
+text::ChatTemplate template_of(const ChatOptions& options, const lm::LoadedModel& loaded) {
+  if (options.chat_template) {
+    const auto piece = [&](const std::optional<text::TokenId>& id) { return id ? loaded.tokenizer->piece(*id).value_or("") : ""; };
+    return text::ChatTemplate(read_file(*options.chat_template, uint64_t{16} << 20), piece(loaded.tokenizer->bos_id()),
+                              piece(loaded.tokenizer->eos_id()), *options.chat_template);
+  }
+  if (auto own = text::ChatTemplate::load(loaded.path)) return std::move(*own);
+  throw InputError("{} has no chat template; take an instruction-tuned model, give --template FILE, or use tessera generate",
+                   tessera::quoted(options.model));
+}
+
 void chat(const ChatOptions& options, run::Context& context) {
   auto loaded = open_model(options.model, context);
-  const std::string source = options.chat_template ? read_file(*options.chat_template, uint64_t{16} << 20) : loaded.chat_template;
-  if (source.empty())
-    throw InputError("{} has no chat template; take an instruction-tuned model, give --template FILE, or use tessera generate",
-                     tessera::quoted(options.model));
-  Chat(options, context, ChatSession(std::move(loaded), source, options.context)).run();
+  auto chat_template = template_of(options, loaded);
+  Chat(options, context, ChatSession(std::move(loaded), std::move(chat_template), options.context)).run();
 }
 
 run::OptionTable<ChatOptions> chat_options() {

@@ -6,7 +6,9 @@
 #include "tessera/base/error.h"
 #include "tessera/base/progress.h"
 #include "tessera/methods/methods.h"
+#include "tessera/run/installed.h"
 #include "tessera/run/run_folder.h"
+#include "tessera/run/scoreboard.h"
 
 namespace tessera::app {
 
@@ -59,7 +61,51 @@ nlohmann::ordered_json reproduce_method(const run::Method& method, run::Mode mod
   return report.document();
 }
 
+// One method of --all in a folder of its own; its row of the scoreboard is filled. An experiment that fails does not stop the others.
+nlohmann::ordered_json reproduce_part(const run::Method& method, run::Mode mode, run::Context& whole, run::ScoreboardRow& row) {
+  run::Context part(whole, "reproduce " + method.slug, whole.folder().artifact(method.slug));
+  try {
+    auto document = reproduce_method(method, mode, part);
+    run::fill_from_document(row, document);
+    row.report = "artifacts/" + method.slug + "/report.html";
+    if (!part.held()) whole.not_held();
+    return document;
+  } catch (const Interrupted&) {
+    throw;
+  } catch (const std::exception& error) {
+    whole.note("{}: {}", method.slug, tessera::quoted(error.what(), 400));
+    return {{"method", method.slug}, {"error", error.what()}};
+  }
+}
+
+void reproduce_all(run::Mode mode, run::Context& context) {
+  std::vector<run::ScoreboardRow> rows;
+  nlohmann::ordered_json documents = nlohmann::ordered_json::array();
+  std::string failed;
+  for (const auto& method : methods()) {
+    rows.push_back({.slug = method.slug,
+                    .title = method.title,
+                    .paper = method.paper,
+                    .use = method.use,
+                    .useful = method.columns.useful,
+                    .faithful = method.columns.faithful,
+                    .proven = method.columns.proven,
+                    .fast = method.columns.fast});
+    if (!method.reproduce) continue;
+    documents.push_back(reproduce_part(method, mode, context, rows.back()));
+    if (documents.back().contains("error")) failed += (failed.empty() ? "" : ", ") + method.slug;
+  }
+  const auto markdown =
+      run::source_folder().empty() ? context.folder().path() / "scoreboard.md" : run::source_folder() / "docs" / "scoreboard.md";
+  const auto html = context.folder().report();
+  run::write_scoreboard(rows, markdown, html);
+  context.line("scoreboard: {} and {}", markdown.string(), html.string());
+  context.result({{"methods", documents}, {"scoreboard", markdown.string()}, {"report", html.string()}});
+  if (!failed.empty()) throw WorkError("these experiments failed: {}; their messages are above", failed);
+}
+
 void reproduce(const ReproduceOptions& options, run::Context& context) {
+  if (options.all) return reproduce_all(mode_of(options), context);
   context.result(reproduce_method(reproducible(*options.method), mode_of(options), context));
 }
 

@@ -1,6 +1,7 @@
 #include "tessera/app/program.h"
 
 #include <fmt/ranges.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstdio>
@@ -21,7 +22,17 @@ namespace {
 
 using Words = std::vector<std::string>;
 
-void write_out(std::string_view text) { std::fwrite(text.data(), 1, text.size(), stdout); }
+// What a model or a file says may hold escape sequences: a terminal gets none of them, a file or a pipe every byte.
+void write_out(std::string_view text) {
+  static const bool terminal = isatty(STDOUT_FILENO) == 1;
+  const auto control = [](char c) { return (static_cast<unsigned char>(c) < 0x20 && c != '\n' && c != '\t') || c == 0x7f; };
+  if (!terminal || std::none_of(text.begin(), text.end(), control)) {
+    std::fwrite(text.data(), 1, text.size(), stdout);
+    return;
+  }
+  for (const char c : text)
+    if (!control(c)) std::fputc(c, stdout);
+}
 void write_err(std::string_view text) { std::fwrite(text.data(), 1, text.size(), stderr); }
 
 // Options that stand before the command move behind it: `tessera --json list`.

@@ -70,6 +70,10 @@ Context::Context(Settings settings, Sinks sinks, std::string command, std::strin
       command_(std::move(command)),
       recipe_(std::move(recipe)),
       document_(std::make_unique<nlohmann::ordered_json>()) {}
+Context::Context(const Context& whole, std::string command, std::filesystem::path out)
+    : Context(whole.settings_, whole.sinks_, std::move(command), whole.recipe_) {
+  settings_.out = std::move(out);
+}
 Context::~Context() = default;
 
 void Context::write(std::string_view text) {

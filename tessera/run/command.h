@@ -52,6 +52,8 @@ class Context {
     ProgressOutput progress;  // silent unless set
   };
   explicit Context(Settings settings = {}, Sinks sinks = {}, std::string command = {}, std::string recipe = {});
+  // One part of a larger command (a method within reproduce --all): the same settings and sinks, a run folder and a result of its own.
+  Context(const Context& whole, std::string command, std::filesystem::path out);
   ~Context();
   Context(const Context&) = delete;
   Context& operator=(const Context&) = delete;
