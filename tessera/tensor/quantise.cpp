@@ -76,6 +76,7 @@ void encode_blocks(Dtype dtype, const float* from, std::byte* to, int64_t count,
 }  // namespace
 
 void encode_from_float(Dtype dtype, const float* from, std::byte* to, int64_t count) {
+  if (count == 0) return;
   const auto store = [&](int64_t i, uint16_t half) { std::memcpy(to + 2 * i, &half, sizeof(half)); };
   switch (dtype) {
     case Dtype::f32:

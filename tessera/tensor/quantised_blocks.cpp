@@ -162,6 +162,7 @@ TESSERA_ALSO_FOR_AVX2 void decode_q6_k(const uint8_t* block, float* to, int64_t 
 }  // namespace
 
 void decode_to_float(Dtype dtype, const std::byte* from, float* to, int64_t count) {
+  if (count == 0) return;  // pointers may be null then
   const int64_t blocks = count / traits(dtype).block;
   const uint8_t* block = as_u8(from);
   switch (dtype) {

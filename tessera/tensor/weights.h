@@ -26,7 +26,7 @@ class Weights {
 
   const std::vector<TensorInfo>& tensors() const;
   bool has(std::string_view name) const;
-  const TensorInfo& info(std::string_view name) const;  // InputError with the nearest name when there is none
+  const TensorInfo& info(std::string_view name) const;  // InputError when there is none
   // The tensor on the CPU, contiguous, in the file's shape. Quantised and 16-bit data are decoded by all threads. When dtype is the file's
   // own the tensor may lie over the file's copy-on-write map, which it keeps alive: a change stays in memory, seen by loads of
   // the same tensor alone.
@@ -38,7 +38,11 @@ class Weights {
 
  private:
   class Source;
+  class Safetensors;
+  class Gguf;
+  class Torch;
   explicit Weights(std::shared_ptr<const Source> source) : source_(std::move(source)) {}
+  size_t index_of(std::string_view name) const;
   std::shared_ptr<const Source> source_;
 };
 
