@@ -3,7 +3,20 @@
 #include <algorithm>
 #include <cstddef>
 
+#include "tessera/base/error.h"
+
 namespace tessera::text {
+
+namespace {
+
+constexpr size_t longest_normalised = size_t{1} << 31;  // bytes: places in a text have 32 bits
+
+[[noreturn]] void refuse_growth() {
+  throw InputError("normalising makes a text longer than {} bytes; split the text, or correct the tokenizer's replacements",
+                   longest_normalised);
+}
+
+}  // namespace
 
 AlignedText::AlignedText(std::string_view original, uint32_t base, Tracking tracking)
     : view_(original), base_(base), tracked_(tracking == Tracking::on) {
@@ -39,6 +52,7 @@ void AlignedText::transform(const std::vector<Change>& changes, size_t removed) 
   text.reserve(view_.size());
   std::vector<Align> align;
   if (tracked_) align.reserve(align_.size());
+  if (changes.size() > longest_normalised / 4) refuse_growth();
   if (removed > 0 || (!changes.empty() && changes[0].change > 0)) doubtful_ = true;
   for (const Change& change : changes) {
     append_utf8(text, change.c);
@@ -61,6 +75,7 @@ void AlignedText::transform(const std::vector<Change>& changes, size_t removed) 
 void AlignedText::replace(const std::vector<ByteRange>& matches, std::string_view content) {
   if (matches.empty()) return;
   if (matches[0].begin == 0 && (content.empty() || matches[0].end == 0 || matches[0].end != char_length(view_[0]))) doubtful_ = true;
+  if (content.size() * matches.size() > longest_normalised) refuse_growth();
   Draft draft(*this);
   size_t last = 0;
   for (const ByteRange& match : matches) {
@@ -86,6 +101,7 @@ void AlignedText::prepend(std::string_view content) {
 }
 
 void AlignedText::adopt(Draft&& draft) {
+  if (draft.text_.size() > longest_normalised) refuse_growth();
   align_ = std::move(draft.align_);
   own_ = std::move(draft.text_);
   view_ = own_;

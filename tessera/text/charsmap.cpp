@@ -79,7 +79,10 @@ void Charsmap::apply(AlignedText& aligned) const {
   std::vector<Change> changes;
   changes.reserve(text.size());
   bool modified = false;
+  const size_t most = 16 * text.size() + replacements_.size();  // no honest map makes a text longer than this
   for (size_t at = 0; at < text.size();) {
+    if (changes.size() > most)
+      throw InputError("normalizer Precompiled makes a text of {} bytes endless; its map is damaged, copy it again", text.size());
     const size_t end = grapheme_end(text, at);
     if (end - at < 6) {
       const std::string_view grapheme = text.substr(at, end - at);

@@ -2,62 +2,15 @@
 
 #include <fmt/format.h>
 
-#include <array>
-#include <functional>
-#include <map>
-#include <mutex>
-#include <optional>
 #include <vector>
 
 #include "tessera/base/error.h"
+#include "tessera/text/pattern_classes.h"
 #include "tessera/text/unicode.h"
 
 namespace tessera::text {
 
 namespace {
-
-// Ranges for the inside of a character class, of the characters for which inside() says yes (or no, when negated).
-std::string class_ranges(const std::function<bool(uint32_t)>& inside, bool negated) {
-  std::string out;
-  const UnicodeTable& table = UnicodeTable::get();
-  for (char32_t c = 0; c < 0x110000;) {
-    const auto member = [&](char32_t x) { return (x < 0xd800 || x > 0xdfff) && inside(table.word(x)) != negated; };
-    if (!member(c)) {
-      ++c;
-      continue;
-    }
-    const char32_t begin = c;
-    while (c < 0x110000 && member(c)) ++c;
-    out += fmt::format("\\x{{{:x}}}-\\x{{{:x}}}", static_cast<uint32_t>(begin), static_cast<uint32_t>(c - 1));
-  }
-  return out;
-}
-
-constexpr std::array<std::string_view, 30> category_names = {"Cn", "Lu", "Ll", "Lt", "Lm", "Lo", "Mn", "Mc", "Me", "Nd",
-                                                             "Nl", "No", "Pc", "Pd", "Ps", "Pe", "Pi", "Pf", "Po", "Sm",
-                                                             "Sc", "Sk", "So", "Zs", "Zl", "Zp", "Cc", "Cf", "Cs", "Co"};
-
-// The ranges of \p{name}; nothing when the name is not a general category (a script, say: PCRE2 knows those).
-std::optional<std::string> property_ranges(std::string_view name, bool negated) {
-  static std::map<std::string, std::string, std::less<>> made;
-  static std::mutex mutex;
-  if (name.empty() || name.size() > 2) return std::nullopt;
-  uint32_t wanted = 0;
-  for (size_t i = 0; i < category_names.size(); ++i) {
-    if (category_names[i].starts_with(name)) wanted |= 1u << i;
-  }
-  if (wanted == 0) return std::nullopt;
-  const std::lock_guard lock(mutex);
-  const std::string key = fmt::format("{}{}", negated ? "^" : "", name);
-  auto it = made.find(key);
-  if (it == made.end())
-    it = made.emplace(key, class_ranges([wanted](uint32_t word) { return (wanted >> (word & 31) & 1) != 0; }, negated)).first;
-  return it->second;
-}
-
-std::string trait_ranges(Trait trait, bool negated) {
-  return class_ranges([trait](uint32_t word) { return has(word, trait); }, negated);
-}
 
 // One escape sequence, read at its backslash.
 class Escape {
@@ -71,17 +24,17 @@ class Escape {
       case 'P':
         return property(letter == 'P', in_class);
       case 's':
-        return take(2, bracketed(trait_ranges(Trait::pattern_space, false), in_class));
+        return take(2, bracketed(trait_items(Trait::pattern_space, "\\s", false), in_class));
       case 'S':
-        return take(2, bracketed(trait_ranges(Trait::pattern_space, true), in_class));
+        return take(2, bracketed(trait_items(Trait::pattern_space, "\\s", true), in_class));
       case 'w':
-        return take(2, bracketed(trait_ranges(Trait::pattern_word, false), in_class));
+        return take(2, bracketed(trait_items(Trait::pattern_word, "\\w", false), in_class));
       case 'W':
-        return take(2, bracketed(trait_ranges(Trait::pattern_word, true), in_class));
+        return take(2, bracketed(trait_items(Trait::pattern_word, "\\w", true), in_class));
       case 'd':
-        return take(2, bracketed(*property_ranges("Nd", false), in_class));
+        return take(2, bracketed(*category_items("Nd", false), in_class));
       case 'D':
-        return take(2, bracketed(*property_ranges("Nd", true), in_class));
+        return take(2, bracketed(*category_items("Nd", true), in_class));
       case 'h':
         return take(2, bracketed("0-9A-Fa-f", in_class));
       case 'u':
@@ -111,7 +64,7 @@ class Escape {
       negated = !negated;
       name.remove_prefix(1);
     }
-    if (const auto ranges = property_ranges(name, negated)) return take(length, bracketed(*ranges, in_class));
+    if (const auto ranges = category_items(name, negated)) return take(length, bracketed(*ranges, in_class));
     return take(length, std::string(pattern_.substr(at_, length)));
   }
   std::string_view pattern_;

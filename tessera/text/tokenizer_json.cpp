@@ -10,6 +10,7 @@ namespace tessera::text {
 namespace {
 
 constexpr int64_t greatest_length = 1'000'000'000;
+constexpr int64_t longest_padding = 1 << 20;  // tokens
 
 // The ids are those that the reference gives: the model's own id of the text, or the next free one after the vocabulary.
 void parse_added_tokens(const JsonNode& list, TokenizerSpec& spec) {
@@ -58,9 +59,9 @@ Truncation parse_truncation(const JsonNode& node) {
 Padding parse_padding(const JsonNode& node) {
   Padding padding;
   if (const auto strategy = node.find("strategy"); strategy && strategy->is_object()) {
-    padding.length = strategy->at("Fixed").integer(0, 1 << 24);
+    padding.length = strategy->at("Fixed").integer(0, longest_padding);
   }
-  if (const auto multiple = node.find("pad_to_multiple_of")) padding.pad_to_multiple_of = multiple->integer(0, 1 << 24);
+  if (const auto multiple = node.find("pad_to_multiple_of")) padding.pad_to_multiple_of = multiple->integer(0, longest_padding);
   padding.left = node.string("direction", "Right") == "Left";
   padding.pad_id = static_cast<TokenId>(node.at("pad_id").integer(0, std::numeric_limits<TokenId>::max()));
   if (const auto type = node.find("pad_type_id"))

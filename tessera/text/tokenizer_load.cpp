@@ -4,14 +4,13 @@
 #include <iterator>
 
 #include "tessera/base/error.h"
+#include "tessera/text/gguf_vocab.h"
+#include "tessera/text/sentencepiece.h"
 #include "tessera/text/tokenizer.h"
 #include "tessera/text/tokenizer_json.h"
 #include "tessera/text/unicode.h"
 
 namespace tessera::text {
-
-Tokenizer load_sentencepiece(const std::filesystem::path& path);
-Tokenizer load_gguf_vocab(const std::filesystem::path& path);
 
 namespace {
 
