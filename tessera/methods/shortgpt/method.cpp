@@ -1,8 +1,8 @@
 // ShortGPT's card: its commands and its experiment.
 
+#include "tessera/run/method.h"
 #include "tessera/methods/shortgpt/commands.h"
 #include "tessera/methods/shortgpt/reproduce.h"
-#include "tessera/run/method.h"
 
 namespace tessera::shortgpt {
 
@@ -15,7 +15,6 @@ run::Method card() {
           .use = "Remove the layers of a language model that change its hidden state least.",
           .commands = {score_command(), prune_command(), sweep_command(), generate_command(), heal_command()},
           .reproduce = reproduce,
-          .packages = {},
           .columns = {.useful = "tests/methods/shortgpt_commands.cpp",
                       .faithful = "tests/parity/shortgpt.py",
                       .proven = "tessera reproduce shortgpt",

@@ -1,0 +1,39 @@
+#pragma once
+// What the experiment runs on: the real model and texts, or, in a quick run on a machine without them, a random tiny model and made-up
+// text.
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "tessera/data/wordnet_items.h"
+#include "tessera/methods/shortgpt/opened_model.h"
+
+namespace tessera::shortgpt {
+
+// How much of everything; see the spec of each mode in reproduce.cpp.
+struct Plan {
+  int64_t window = 256, calibration_sets = 5, calibration_windows = 16, sweep_windows = 16, curve_windows = 8;
+  std::vector<int64_t> counts = {1, 2, 3, 5, 8};
+  int64_t small = 3, middle = 5, large = 8;  // the counts that claims speak of
+  int64_t random_sets = 5, items = 300, continuations = 40, prompt_tokens = 64, new_tokens = 48, speed_windows = 2;
+  int64_t quick_depth = 0;  // keep only so many blocks; 0: all
+};
+
+struct ExperimentData {
+  bool real_model = true, real_text = true;
+  OpenedModel opened;
+  std::vector<Windows> calibration;  // [sets], disjoint
+  Windows evaluation;                // handbook and glosses in turn
+  std::vector<std::vector<int64_t>> prompts;
+  std::vector<data::ChoiceItem> items;
+  std::string calibration_text;  // for the models trained from scratch
+};
+
+// The installed model of that short name and Debian's texts. In a quick run what is missing is made up; else InputError says how to get it.
+ExperimentData experiment_data(const std::string& model, const Plan& plan, bool quick, const run::Context& context);
+
+// Whether the packaged model of that short name is on this machine.
+bool has_model(const std::string& name);
+
+}  // namespace tessera::shortgpt
