@@ -35,6 +35,10 @@ TEST(Input, ReadsMembersAndFramesThatFollowEachOther) {
   const ScratchFolder folder;
   EXPECT_EQ(read_text(folder.write("a.gz", gzipped("one ") + gzipped("") + gzipped("two") + std::string(512, '\0'))), "one two");
   EXPECT_EQ(read_text(folder.write("a.zst", zstd_packed("one ") + zstd_packed("two"))), "one two");
+  const std::string text = long_text(), second = gzipped(text);
+  EXPECT_EQ(read_text(folder.write("b.gz", second + second)), text + text) << "members of many blocks";
+  const auto cut = folder.write("c.gz", second + second.substr(0, second.size() / 2));
+  EXPECT_NE(input_error([&] { read_text(cut); }).find("it ends early"), std::string::npos);
 }
 
 TEST(Input, NamesDamagedAndCutFiles) {

@@ -45,6 +45,12 @@ TEST(Packing, FirstFitTakesTheFirstWindowAndBestFitTheTightest) {
   EXPECT_EQ(best[0].lengths.back() + best[1].lengths.back(), 20);
 }
 
+TEST(Packing, BestFitLooksForTheLeastRoom) {
+  const auto windows = pack(std::vector<Tokens>{Tokens(8, 1), Tokens(6, 2), Tokens(2, 3)}, {.packing = Packing::best_fit, .window = 10});
+  ASSERT_EQ(windows.size(), 2U);
+  EXPECT_EQ(windows[0].lengths, (Tokens{0, 8, 10})) << "2 fits behind both and fills the 8";
+}
+
 TEST(Packing, LosesNoTokenKeepsOrderWithinAndStaysWithinTheWindow) {
   const auto all = documents(500, 150);  // some longer than the window
   for (const auto packing : {Packing::concatenate, Packing::first_fit, Packing::best_fit}) {
@@ -107,6 +113,7 @@ TEST(Packing, CutsDisjointWindowsForScoring) {
   EXPECT_EQ(ends(disjoint_windows(9, 4)), (Ends{{0, 4}, {4, 8}})) << "one token has no context";
   EXPECT_EQ(ends(disjoint_windows(10, 4, 1)), (Ends{{0, 4}}));
   EXPECT_EQ(ends(disjoint_windows(10, 4, 0, 4)), (Ends{{0, 4}, {4, 8}}));
+  EXPECT_EQ(ends(disjoint_windows(9, 4, 0, 1)), (Ends{{0, 4}, {4, 8}})) << "whatever the shortest";
   EXPECT_TRUE(disjoint_windows(0, 4).empty());
   EXPECT_NE(input_error([] { disjoint_windows(10, 1); }).find("a window of 1 tokens scores nothing"), std::string::npos);
 }

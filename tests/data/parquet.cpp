@@ -38,6 +38,7 @@ TEST(Parquet, SelectsColumnsCountsAndSkips) {
   EXPECT_EQ(row.integer("id"), 2500);
   EXPECT_EQ(records->skip(10'000), 499U);
   EXPECT_FALSE(records->next(row));
+  EXPECT_EQ(records->skip(10'000), 0U);
   EXPECT_NE(input_error([] {
               open_records(fixture, {.columns = {"none"}});
             }).find("there is no column none; it has id, text, score, flag, choices"),

@@ -18,7 +18,7 @@ void write_database(const ScratchFolder& root) {
              licence +
                  "00000100 05 n 02 dog 0 domestic_dog 0 001 @ 00000200 n 0000 | a member of the genus Canis; occurs in many "
                  "breeds; \"the dog barked all night\"; \"he likes it\"- Anon  \n"
-                 "00000200 05 n 01 Canidae 0 000 | a family of carnivores  \n");
+                 "00000200 05 n 01 Canidae 0 000 | a family of \"dogs\" and others  \n");
   root.write(folder + "index.noun",
              licence + "canidae n 1 0 1 0 00000200  \ndog n 2 2 @ ~ 2 1 00000200 00000100  \ndomestic_dog n 1 1 @ 1 0 00000100  \n");
   root.write(folder + "data.verb", "00000300 38 v 01 chase 0 001 @ 00000300 v 0000 01 + 08 00 | go after with the intent to catch  \n");
@@ -38,6 +38,8 @@ TEST(WordNet, ReadsLemmasGlossesExamplesAndTopics) {
   EXPECT_EQ(dog.lemmas, (std::vector<std::string>{"dog", "domestic dog"}));
   EXPECT_EQ(dog.gloss, "a member of the genus Canis; occurs in many breeds");
   EXPECT_EQ(dog.examples, (std::vector<std::string>{"the dog barked all night", "he likes it"}));
+  EXPECT_EQ(wordnet.synsets[1].gloss, "a family of \"dogs\" and others") << "a quoted word is no example";
+  EXPECT_TRUE(wordnet.synsets[1].examples.empty());
   EXPECT_EQ(dog.offset, 100U);
   EXPECT_EQ(topic(dog.file), "noun.animal");
   EXPECT_EQ(topic(44), "adj.ppl");
@@ -136,6 +138,16 @@ TEST(WordNetItems, NeverOfferAWordThatIsRightToo) {
     for (size_t i = 0; i < 4; ++i)
       if (i != item.answer) {
         EXPECT_NE(item.choices[i], " " + wordnet.synsets[1].lemmas[0]);
+      }
+}
+
+TEST(WordNetItems, NeverOfferAWordThatTheGlossHolds) {
+  WordNet wordnet = made_up(6);
+  for (size_t i = 0; i < 5; ++i) wordnet.synsets[i].gloss += " such as a " + wordnet.synsets[5].lemmas[0];
+  for (const auto& item : wordnet_items(wordnet, {.items = 5, .choices = 4, .seed = 1, .parts = {PartOfSpeech::noun}, .token_count = {}}))
+    for (const std::string& choice : item.choices)
+      if (item.question.find("such as") != std::string::npos) {
+        EXPECT_NE(choice, " " + wordnet.synsets[5].lemmas[0]);
       }
 }
 
