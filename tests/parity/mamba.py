@@ -4,15 +4,16 @@ Writes golden/mamba.safetensors: the checkpoint's tensors by name, `ids`, `logit
 """
 import json
 import pathlib
+import sys
 
 import safetensors
 import torch
 import transformers
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from transformers import MambaConfig, MambaForCausalLM
 
 
-def main():
+def main(write=False):
     torch.manual_seed(11)
     torch.set_num_threads(1)
     config = MambaConfig(vocab_size=61, hidden_size=24, num_hidden_layers=3, state_size=5, conv_kernel=4, expand=2, time_step_rank=3,
@@ -30,10 +31,27 @@ def main():
         golden[name] = parameter.detach()
         golden["grad." + name] = parameter.grad
     path = pathlib.Path(__file__).parent / "golden" / "mamba.safetensors"
-    save_file({k: v.contiguous().clone() for k, v in golden.items()}, path, metadata={
+    golden = {k: v.contiguous().clone() for k, v in golden.items()}
+    if not write:
+        return golden
+    save_file(golden, path, metadata={
         "config": json.dumps(config.to_dict(), default=str), "torch": torch.__version__, "transformers": transformers.__version__,
         "safetensors": safetensors.__version__})
+    return golden
+
+
+def check():
+    """Makes the golden anew beside the committed one and compares."""
+    path = pathlib.Path(__file__).parent / "golden" / "mamba.safetensors"
+    old = load_file(path)
+    new = main()
+    assert old.keys() == new.keys()
+    for key in new:
+        assert torch.allclose(old[key], new[key], rtol=1e-4, atol=1e-5), key
 
 
 if __name__ == "__main__":
-    main()
+    if "--check" in sys.argv:
+        check()
+    else:
+        main(write=True)
