@@ -71,7 +71,10 @@ void write_safetensors_folder(const std::filesystem::path& folder, std::vector<T
                               const std::map<std::string, std::string>& metadata, uint64_t max_shard_bytes) {
   check_writable(tensors);
   uint64_t total = 0;
-  for (const TensorSource& t : tensors) total += bytes_of(t.info.name, t.info.dtype, t.info.shape);
+  for (TensorSource& t : tensors) {
+    t.info.bytes = bytes_of(t.info.name, t.info.dtype, t.info.shape);
+    total += t.info.bytes;
+  }
   auto shards = split_into_shards(std::move(tensors), max_shard_bytes);
   if (shards.size() == 1) return write_safetensors(folder / "model.safetensors", std::move(shards[0]), metadata);
   nlohmann::json index = {{"metadata", {{"total_size", total}}}, {"weight_map", nlohmann::json::object()}};

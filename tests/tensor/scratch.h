@@ -1,0 +1,67 @@
+#pragma once
+// What the tests of tensor files share: folders that disappear, bytes in memory, errors with their text, golden files.
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "tessera/base/error.h"
+#include "tessera/base/files.h"
+#include "tessera/tensor/bytes.h"
+
+namespace tensor_test {
+
+inline std::filesystem::path golden(const std::string& name) {
+  return std::filesystem::path(TESSERA_SOURCE_DIR) / "tests/parity/golden/tensor" / name;
+}
+
+class Scratch {  // a folder for one test
+ public:
+  Scratch() {
+    std::string pattern = (std::filesystem::temp_directory_path() / "tessera-tensor-XXXXXX").string();
+    path_ = ::mkdtemp(pattern.data());
+  }
+  ~Scratch() {
+    std::error_code error;
+    std::filesystem::remove_all(path_, error);
+  }
+  Scratch(const Scratch&) = delete;
+  Scratch& operator=(const Scratch&) = delete;
+  std::filesystem::path operator/(const std::string& name) const { return path_ / name; }
+  const std::filesystem::path& path() const { return path_; }
+
+ private:
+  std::filesystem::path path_;
+};
+
+// A copy on the heap of exactly this size, so that the address sanitizer sees a read past its end.
+inline tessera::tensor::Bytes in_memory(const std::string& text) {
+  std::shared_ptr<std::byte[]> copy(new std::byte[text.size()]);
+  std::memcpy(copy.get(), text.data(), text.size());
+  return {{copy.get(), text.size()}, copy, "test"};
+}
+
+// The message of the InputError that `action` throws; "" when it throws none.
+inline std::string refusal(const std::function<void()>& action) {
+  try {
+    action();
+  } catch (const tessera::InputError& error) {
+    return error.what();
+  }
+  return "";
+}
+
+inline std::string text_of(std::span<const std::byte> bytes) { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }
+
+inline std::string little_endian(uint64_t value, int bytes) {
+  std::string text;
+  for (int i = 0; i < bytes; ++i) text += static_cast<char>(value >> (8 * i) & 0xff);
+  return text;
+}
+
+}  // namespace tensor_test
