@@ -1,0 +1,134 @@
+#include "tessera/tensor/weights.h"
+
+#include <gmock/gmock.h>
+
+#include "tessera/tensor/gguf.h"
+#include "tessera/tensor/quantised_blocks.h"
+#include "tests/tensor/scratch.h"
+
+namespace {
+
+using namespace tessera::tensor;
+using tensor_test::golden;
+using tensor_test::refusal;
+using testing::HasSubstr;
+
+NamedTensors named_tensors() {
+  torch::manual_seed(3);
+  return {{"a", torch::randn({5, 7})},    {"b.half", torch::randn({4}).to(torch::kBFloat16)},
+          {"ids", torch::arange(9)},      {"one", torch::tensor(2.5F)},
+          {"none", torch::zeros({0, 3})}, {"turned", torch::randn({3, 4}).t()}};
+}
+
+void expect_same(const Weights& weights, const NamedTensors& expected) {
+  EXPECT_EQ(weights.tensors().size(), expected.size());
+  for (const auto& [name, tensor] : expected) {
+    const auto loaded = weights.load(name);
+    EXPECT_EQ(loaded.scalar_type(), tensor.scalar_type()) << name;
+    EXPECT_TRUE(torch::equal(loaded, tensor)) << name;
+    EXPECT_TRUE(loaded.is_contiguous()) << name;
+  }
+}
+
+TEST(Weights, SavedTensorsLoadFromFileFolderAndShards) {
+  const tensor_test::Scratch folder;
+  const auto tensors = named_tensors();
+  save_safetensors(folder / "x.safetensors", tensors, {{"format", "pt"}, {"note", "n"}});
+  save_safetensors(folder / "whole", tensors);
+  save_safetensors(folder / "parts", tensors, {}, 64);
+  expect_same(Weights::open(folder / "x.safetensors"), tensors);
+  expect_same(Weights::open(folder / "whole"), tensors);
+  expect_same(Weights::open(folder / "parts"), tensors);
+  EXPECT_TRUE(std::filesystem::exists(folder / "parts/model.safetensors.index.json"));
+  EXPECT_EQ(Weights::open(folder / "x.safetensors").metadata().at("note"), "n");
+}
+
+TEST(Weights, ConvertsToTheDtypeAskedFor) {
+  const auto weights = Weights::open(golden("plain.safetensors"));
+  const auto wide = weights.load("bf16", torch::kFloat);
+  EXPECT_EQ(wide.scalar_type(), torch::kFloat);
+  EXPECT_TRUE(torch::equal(wide, weights.load("bf16").to(torch::kFloat)));
+  EXPECT_EQ(weights.load("uint64").scalar_type(), torch::kUInt64);
+  EXPECT_EQ(weights.load("scalar").item<float>(), 2.5F);
+  EXPECT_EQ(weights.load("f8_e4m3").scalar_type(), torch::kFloat8_e4m3fn);
+}
+
+TEST(Weights, ChangedTensorsLeaveTheFileAlone) {
+  const tensor_test::Scratch folder;
+  save_safetensors(folder / "x.safetensors", {{"a", torch::ones({64})}});
+  torch::Tensor kept;
+  {
+    const auto weights = Weights::open(folder / "x.safetensors");
+    kept = weights.load("a");
+  }
+  kept.mul_(3);  // the map outlives the file object, and pages are copied on writing
+  EXPECT_EQ(kept.sum().item<float>(), 192.0F);
+  EXPECT_EQ(Weights::open(folder / "x.safetensors").load("a").sum().item<float>(), 64.0F);
+}
+
+TEST(Weights, DecodesQuantisedTensorsWithEveryThreadCount) {
+  const auto weights = Weights::open(golden("types.gguf"));
+  const auto expected = Weights::open(golden("types_expected.safetensors"));
+  ASSERT_NE(weights.gguf(), nullptr);
+  const int before = at::get_num_threads();
+  for (const int threads : {1, 2, 3}) {
+    at::set_num_threads(threads);
+    for (const TensorInfo& tensor : weights.tensors()) {
+      EXPECT_TRUE(torch::equal(weights.load(tensor.name, torch::kFloat), expected.load(tensor.name))) << tensor.name;
+    }
+  }
+  at::set_num_threads(before);
+  EXPECT_EQ(weights.load("Q6_K", torch::kBFloat16).scalar_type(), torch::kBFloat16);
+}
+
+TEST(Weights, LargeQuantisedTensorsAreSplitOverThreads) {
+  const tensor_test::Scratch folder;
+  torch::manual_seed(5);
+  const auto rows = torch::randn({2048, 1024});
+  TensorInfo info;
+  info.name = "w";
+  info.dtype = Dtype::q8_0;
+  info.shape = {2048, 1024};
+  std::vector<std::byte> encoded(bytes_of("w", Dtype::q8_0, info.shape));
+  encode_from_float(Dtype::q8_0, rows.const_data_ptr<float>(), encoded.data(), rows.numel());
+  GgufWriter writer;
+  writer.add({info, [&] { return std::span<const std::byte>(encoded); }});
+  writer.write(folder / "w.gguf");
+  const auto loaded = Weights::open(folder / "w.gguf").load("w");
+  std::vector<float> plain(static_cast<size_t>(rows.numel()));
+  decode_to_float(Dtype::q8_0, encoded.data(), plain.data(), rows.numel());
+  EXPECT_EQ(std::memcmp(loaded.const_data_ptr<float>(), plain.data(), plain.size() * sizeof(float)), 0);
+  EXPECT_LT((loaded - rows).abs().max().item<float>(), 0.02F);
+}
+
+TEST(Weights, TakesTheStateDictOfACheckpoint) {
+  const auto weights = Weights::open(golden("checkpoint.pt"));
+  EXPECT_TRUE(weights.has("f32"));
+  EXPECT_FALSE(weights.has("state_dict.f32"));
+  EXPECT_FALSE(weights.has("optimizer.state.0.exp_avg"));
+  EXPECT_TRUE(torch::equal(weights.load("transposed"), weights.load("f32").t()));
+  EXPECT_TRUE(torch::equal(weights.load("every_other"), weights.load("f32").slice(0, 1, 6, 2).slice(1, 0, 5, 2)));
+  EXPECT_TRUE(Weights::open(golden("linear.pt")).has("weight"));
+}
+
+TEST(Weights, SaysWhatIsMissing) {
+  const tensor_test::Scratch folder;
+  EXPECT_THAT(refusal([&] { Weights::open(folder.path()); }), HasSubstr("holds no model.safetensors"));
+  EXPECT_THAT(refusal([&] { Weights::open(folder / "none"); }), HasSubstr("does not exist"));
+  EXPECT_THAT(refusal([&] { Weights::open(golden("versions.json")); }), HasSubstr("is no model file"));
+  EXPECT_THAT(refusal([&] { Weights::open(golden("plain.safetensors")).load("z"); }), HasSubstr("has no tensor z"));
+  tessera::write_file(folder / "pytorch_model.bin.index.json", "{}");
+  EXPECT_THAT(refusal([&] { Weights::open(folder.path()); }), HasSubstr("save it as safetensors"));
+}
+
+TEST(Weights, ReadsDataAtOddAddresses) {
+  const tensor_test::Scratch folder;
+  const std::string header = R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})" + std::string(3, ' ');
+  const float numbers[2] = {1.5F, -2.0F};
+  tessera::write_file(folder / "odd.safetensors", tensor_test::little_endian(header.size(), 8) + header +
+                                                      std::string(reinterpret_cast<const char*>(numbers), sizeof(numbers)));
+  ASSERT_NE((8 + header.size()) % 4, 0U);
+  EXPECT_TRUE(torch::equal(Weights::open(folder / "odd.safetensors").load("a"), torch::tensor({1.5F, -2.0F})));
+}
+
+}  // namespace
