@@ -1,0 +1,128 @@
+"""Golden files of the language-model runtime: tiny random models of every architecture, made and run by Transformers.
+
+    .venv-parity/bin/python tests/parity/lm.py                     writes tests/parity/golden/lm_<case>/
+    .venv-parity/bin/python tests/parity/lm.py --check FOLDER      a folder written by Tessera gives the logits of its golden case
+    .venv-parity/bin/python tests/parity/lm.py --live MODEL.gguf PROGRAM   logits and 64 greedy tokens of real weights, side by side
+
+Each case holds config.json, model.safetensors (bfloat16 values, so that every reader has them exactly) and golden.safetensors:
+  ids [2, 24], logits [2, 24, V] without a cache, padded_mask and padded_logits (the second sequence padded by five on the left),
+  greedy [2, 12] continuations of the first eight ids, loss and gradients of a few parameters.
+"""
+import copy
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import safetensors.torch
+import torch
+import transformers
+
+HERE = Path(__file__).resolve().parent
+GOLDEN = HERE / "golden"
+COMMON = dict(vocab_size=96, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
+              max_position_embeddings=64, bos_token_id=1, eos_token_id=2, pad_token_id=0, attn_implementation="eager")
+
+
+def cases():
+    t = transformers
+    yield "llama", t.LlamaConfig(**COMMON, tie_word_embeddings=True)
+    yield "llama_bias_wide_heads", t.LlamaConfig(**COMMON, head_dim=12, attention_bias=True, mlp_bias=True, tie_word_embeddings=False)
+    scaling = dict(rope_type="llama3", factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0, original_max_position_embeddings=16)
+    yield "llama3_rope", t.LlamaConfig(**COMMON, rope_parameters=dict(scaling, rope_theta=500.0), tie_word_embeddings=False)
+    yield "llama_linear_rope", t.LlamaConfig(**COMMON, rope_parameters=dict(rope_type="linear", factor=4.0, rope_theta=10000.0))
+    yield "mistral", t.MistralConfig(**COMMON, sliding_window=6)
+    yield "qwen2", t.Qwen2Config(**COMMON, use_sliding_window=True, sliding_window=7, max_window_layers=1)
+    yield "gemma3", t.Gemma3TextConfig(**dict(COMMON, num_hidden_layers=7, intermediate_size=32, num_key_value_heads=1, head_dim=16), sliding_window=6, query_pre_attn_scalar=24)
+    yield "gpt2", t.GPT2Config(vocab_size=96, n_embd=32, n_layer=2, n_head=4, n_positions=64, bos_token_id=1, eos_token_id=2, pad_token_id=0,
+                               attn_implementation="eager", attn_pdrop=0.0, embd_pdrop=0.0, resid_pdrop=0.0)
+
+
+def random_model(config, seed):
+    torch.manual_seed(seed)
+    model = transformers.AutoModelForCausalLM.from_config(config)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            noise = torch.randn_like(parameter) * (0.3 if parameter.dim() > 1 else 0.2)
+            flat_one = parameter.dim() == 1 and name.endswith("weight") and "gemma" not in type(model).__name__.lower()
+            parameter.copy_((noise + (1.0 if flat_one else 0.0)).bfloat16().float())
+    return model.eval()
+
+
+def outputs(model, ids):
+    mask = torch.ones_like(ids)
+    mask[1, :5] = 0
+    positions = (mask.cumsum(1) - 1).clamp_min(0)
+    with torch.no_grad():
+        logits = model(ids, use_cache=False).logits
+        padded = model(ids, attention_mask=mask, position_ids=positions, use_cache=False).logits
+        greedy = model.generate(ids[:, :8], max_new_tokens=12, do_sample=False, eos_token_id=None, pad_token_id=0, use_cache=True)[:, 8:]
+    return dict(ids=ids, logits=logits, padded_mask=mask.bool(), padded_logits=padded, greedy=greedy)
+
+
+def gradients(model, ids):
+    model.zero_grad()
+    logits = model(ids, use_cache=False).logits
+    loss = torch.nn.functional.cross_entropy(logits[:, :-1].reshape(-1, logits.size(-1)), ids[:, 1:].reshape(-1))
+    loss.backward()
+    kept = {"loss": loss.detach()}
+    wanted = ("q_proj.weight", "k_proj.weight", "layernorm.weight", "up_proj.weight", "c_attn.weight", "ln_1.weight", "c_fc.weight", "q_norm.weight")
+    for name, parameter in model.named_parameters():
+        first_layer = ".layers.0." in name or ".h.0." in name
+        if (first_layer and name.endswith(wanted)) or name.endswith(("norm.weight", "ln_f.weight")) and "layers" not in name:
+            kept["grad." + name] = parameter.grad
+    return kept
+
+
+def make(name, config, seed):
+    folder = GOLDEN / f"lm_{name}"
+    shutil.rmtree(folder, ignore_errors=True)
+    model = random_model(config, seed)
+    copy.deepcopy(model).to(torch.bfloat16).save_pretrained(folder)  # a copy: rotary frequencies stay float32 in the model that is run
+    (folder / "generation_config.json").unlink(missing_ok=True)
+    ids = torch.randint(3, 96, (2, 24), generator=torch.Generator().manual_seed(seed))
+    tensors = {key: value.contiguous() for key, value in (outputs(model, ids) | gradients(model, ids)).items()}
+    versions = {"torch": torch.__version__, "transformers": transformers.__version__}
+    safetensors.torch.save_file(tensors, folder / "golden.safetensors", metadata=versions)
+    size = sum(f.stat().st_size for f in folder.iterdir())
+    print(f"{name}: {size} bytes, loss {tensors['loss']:.4f}")
+
+
+def check(folder):
+    """The folder's own logits, by Transformers, for the golden ids of the case its name begins with."""
+    model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
+    golden = safetensors.torch.load_file(Path(folder) / "expected.safetensors")
+    with torch.no_grad():
+        logits = model(golden["ids"], use_cache=False).logits
+    worst = ((logits - golden["logits"]).abs().max() / golden["logits"].abs().max()).item()
+    print(json.dumps({"folder": str(folder), "worst": worst}))
+    return worst < 1e-4
+
+
+def live(gguf, program):
+    """Real weights: Tessera's driver writes ids, logits and greedy tokens; Transformers repeats them."""
+    import subprocess
+    import tempfile
+    path = Path(gguf)
+    with tempfile.TemporaryDirectory() as scratch:
+        out = Path(scratch) / "ours.safetensors"
+        subprocess.run([program, str(path), str(out)], check=True)
+        ours = safetensors.torch.load_file(out)
+    model = transformers.AutoModelForCausalLM.from_pretrained(path.parent, gguf_file=path.name, dtype=torch.float32).eval()
+    with torch.no_grad():
+        logits = model(ours["ids"], use_cache=False).logits
+        greedy = model.generate(ours["ids"][:, :32], max_new_tokens=64, do_sample=False, eos_token_id=None, pad_token_id=0)[:, 32:]
+    worst = ((logits - ours["logits"]).abs().max() / logits.abs().max()).item()
+    same = int((greedy == ours["greedy"]).sum())
+    print(json.dumps({"model": path.name, "worst_logit_error_of_scale": worst, "greedy_equal": same, "greedy": greedy.numel()}))
+    return worst < 1e-4 and same == greedy.numel()
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    if sys.argv[1:2] == ["--check"]:
+        sys.exit(0 if check(sys.argv[2]) else 1)
+    if sys.argv[1:2] == ["--live"]:
+        sys.exit(0 if live(*sys.argv[2:4]) else 1)
+    for number, (name, config) in enumerate(cases()):
+        make(name, config, 100 + number)
