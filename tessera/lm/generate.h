@@ -17,13 +17,13 @@ namespace tessera::lm {
 // How the next token is drawn. The order and the definitions are those of Transformers' generate: logit bias, repetition penalty,
 // temperature, top-k, top-p, min-p, then a draw from the softmax of what is left.
 struct Sampling {
-  double temperature = 1.0;                        // >= 0; 0 takes the most likely token
-  int64_t top_k = 0;                               // keep the k highest logits (and ties with the k-th); 0: all
-  double top_p = 1.0;                              // (0, 1]: keep the likeliest tokens whose probabilities first reach top_p
-  double min_p = 0.0;                              // [0, 1]: keep tokens at least min_p times as likely as the likeliest
-  double repetition_penalty = 1.0;                 // > 0: logits of tokens already present are divided by it when positive, else multiplied
-  std::unordered_map<int64_t, double> logit_bias;  // added to the logits of these ids
-  uint64_t seed = 0;                               // sequence b of a batch draws from the stream named "sample/b"
+  double temperature = 1.0;         // >= 0; 0 takes the most likely token
+  int64_t top_k = 0;                // keep the k highest logits (and ties with the k-th); 0: all
+  double top_p = 1.0;               // (0, 1]: keep the likeliest tokens whose probabilities first reach top_p
+  double min_p = 0.0;               // [0, 1]: keep tokens at least min_p times as likely as the likeliest
+  double repetition_penalty = 1.0;  // > 0: logits of tokens already present are divided by it when positive, else multiplied
+  std::unordered_map<int64_t, double> logit_bias = {};  // added to the logits of these ids
+  uint64_t seed = 0;                                    // sequence b of a batch draws from the stream named "sample/b"
 };
 
 // One draw: logits [V] float32 (not changed), `present` the ids of prompt and answer so far, `uniform` in [0, 1). Returns an id.
@@ -37,13 +37,13 @@ std::string_view finish_name(FinishReason reason);      // "stop", "length", "in
 
 struct GenerateOptions {
   int64_t max_tokens = 128;  // new tokens a prompt gets at most, >= 0
-  Sampling sampling;
-  std::vector<int64_t> end_ids;   // generation stops at one of these; the id is counted but gives no text
-  std::vector<std::string> stop;  // ... or when the text holds one of these, which is cut off; needs a tokenizer
-  Skip skip;                      // left out everywhere, or, with skip.store_kv, only in calls of more than one token
-  int64_t prefill_chunk = 512;    // prompt tokens a pass, >= 1: bounds memory, never changes the result
-  nn::KvCache* cache = nullptr;   // one prompt only: tokens already in it are not passed again (the prompt must begin with them), and it
-                                  // holds all but the last token afterwards
+  Sampling sampling = {};
+  std::vector<int64_t> end_ids = {};   // generation stops at one of these; the id is counted but gives no text
+  std::vector<std::string> stop = {};  // ... or when the text holds one of these, which is cut off; needs a tokenizer
+  Skip skip = {};                      // left out everywhere, or, with skip.store_kv, only in calls of more than one token
+  int64_t prefill_chunk = 512;         // prompt tokens a pass, >= 1: bounds memory, never changes the result
+  nn::KvCache* cache = nullptr;  // one prompt only: tokens already in it are not passed again (the prompt must begin with them), and it
+                                 // holds all but the last token afterwards
 };
 
 // What the callback hears: one per new token of each sequence.

@@ -9,8 +9,8 @@
 namespace tessera::lm {
 
 struct ConvertOptions {
-  std::string type;  // GGUF: F32 F16 BF16 Q8_0 Q4_0 Q4_1 (matrices; norms and biases stay F32). Folder: F32 or BF16. Empty: F32 from fp32
-                     // models, else BF16
+  std::string type = {};  // GGUF: F32 F16 BF16 Q8_0 Q4_0 Q4_1 (matrices; norms and biases stay F32). Folder: F32 or BF16. Empty: F32 from
+                          // fp32 models, else BF16
   int64_t shard_bytes = 5'000'000'000;
 };
 

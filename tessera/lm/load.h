@@ -26,8 +26,8 @@ torch::Device parse_device(std::string_view name);
 struct LoadOptions {
   DtypeChoice dtype = DtypeChoice::automatic;
   torch::Device device = torch::kCPU;
-  std::vector<std::string> allow_missing;  // parameter names, '*' for any run of characters, that may stay at their initial values
-  bool tokenizer = true;                   // false: do not read it
+  std::vector<std::string> allow_missing = {};  // parameter names, '*' for any run of characters, that may stay at their initial values
+  bool tokenizer = true;                        // false: do not read it
 };
 
 struct LoadedModel {

@@ -13,7 +13,7 @@ namespace tessera::lm {
 
 // Which branches a pass leaves out, by block; shorter vectors mean "kept".
 struct Skip {
-  std::vector<bool> attention, ffn;
+  std::vector<bool> attention = {}, ffn = {};
   bool store_kv = false;  // a skipped attention still computes and caches k and v (ShortGPT's prefill-only mode)
 
   bool skips_attention(int64_t block) const { return block < static_cast<int64_t>(attention.size()) && attention[block]; }
@@ -24,11 +24,12 @@ struct Skip {
 
 // One call's circumstances; all may stay empty.
 struct PassOptions {
-  torch::Tensor mask;       // [B, T] bool, false for padding tokens; padding never is attended to, and counts no position
-  torch::Tensor positions;  // [B or 1, T] int64; undefined: counted from the cache's length, over real tokens, or within documents
-  torch::Tensor documents;  // [B, T] int64, packed documents: a token attends within its own (equal numbers, contiguous); not with a cache
+  torch::Tensor mask = {};       // [B, T] bool, false for padding tokens; padding never is attended to, and counts no position
+  torch::Tensor positions = {};  // [B or 1, T] int64; undefined: counted from the cache's length, over real tokens, or within documents
+  torch::Tensor documents =
+      {};  // [B, T] int64, packed documents: a token attends within its own (equal numbers, contiguous); not with a cache
   nn::KvCache* cache = nullptr;
-  Skip skip;
+  Skip skip = {};
 };
 
 // What all blocks of one call share: rotary tables, masks, the cache. Made by Transformer::start; dies with the call.

@@ -9,10 +9,10 @@
 namespace tessera::lm {
 
 struct SaveOptions {
-  std::filesystem::path source;         // the model's folder or .gguf: tokenizer, chat template, generation settings come from there;
-                                        // empty: weights and config only
-  std::optional<torch::Dtype> dtype;    // of the tensors; unset: the model's own
-  int64_t shard_bytes = 5'000'000'000;  // largest size of one safetensors file
+  std::filesystem::path source = {};       // the model's folder or .gguf: tokenizer, chat template, generation settings come from there;
+                                           // empty: weights and config only
+  std::optional<torch::Dtype> dtype = {};  // of the tensors; unset: the model's own
+  int64_t shard_bytes = 5'000'000'000;     // largest size of one safetensors file
 };
 
 // Writes config.json, model.safetensors (or shards and their index), generation_config.json and tokenizer files into `folder`, through a
