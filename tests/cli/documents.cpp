@@ -57,7 +57,7 @@ class WithModel : public testing::Test {
  protected:
   void SetUp() override {
     model_ = small_model().string();
-    if (model_.empty()) GTEST_SKIP() << "no small model in tests/parity/golden/lm";
+    if (model_.empty()) GTEST_SKIP() << "no tests/parity/golden/eval_tiny_llama";
   }
   std::string model_;
 };

@@ -74,7 +74,7 @@ TEST(Hostile, EscapeSequencesDoNotReachTheTerminal) {
 
 TEST(Hostile, TextFilesOfAnyBytesAreTokenized) {
   const auto model = small_model();
-  if (model.empty()) GTEST_SKIP() << "no small model in tests/parity/golden/lm";
+  if (model.empty()) GTEST_SKIP() << "no tests/parity/golden/eval_tiny_llama";
   std::string bytes;
   for (int i = 0; i < 2048; ++i) bytes += static_cast<char>((i * 131 + 7) % 256);
   const auto ran = run_tessera({"tokenize", model.string(), "--json"}, {.input = bytes});

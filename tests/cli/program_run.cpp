@@ -67,12 +67,29 @@ Ran run_tessera(const std::vector<std::string>& words, const RunOptions& options
 }
 
 fs::path small_model() {
-  const fs::path folder = fs::path(TESSERA_SOURCE_DIR) / "tests" / "parity" / "golden" / "lm";
+  static const TemporaryFolder folder;
+  const fs::path golden = fs::path(TESSERA_SOURCE_DIR) / "tests" / "parity" / "golden" / "eval_tiny_llama";
   std::error_code error;
-  for (const auto& entry : fs::directory_iterator(folder, error))
-    if (entry.is_directory() && fs::exists(entry.path() / "tokenizer.json") && fs::exists(entry.path() / "model.safetensors"))
-      return entry.path();
-  return {};
+  if (!fs::exists(golden / "model.safetensors", error)) return {};
+  const fs::path model = folder.path("model");
+  if (fs::exists(model / "tokenizer.json", error)) return model;
+  fs::create_directories(model);
+  for (const char* name : {"config.json", "model.safetensors"}) fs::copy_file(golden / name, model / name);
+  nlohmann::ordered_json vocabulary = {{"<unk>", 0}, {"<s>", 1}, {"</s>", 2}};
+  for (int id = 3; id < 97; ++id) vocabulary[std::string(1, static_cast<char>(' ' + id - 3))] = id;
+  const nlohmann::ordered_json special = {
+      {"id", 2},         {"content", "</s>"}, {"special", true}, {"normalized", false}, {"single_word", false},
+      {"lstrip", false}, {"rstrip", false}};
+  const nlohmann::ordered_json tokenizer = {
+      {"version", "1.0"},
+      {"added_tokens", {special}},
+      {"normalizer", nullptr},
+      {"pre_tokenizer", nullptr},
+      {"post_processor", nullptr},
+      {"decoder", {{"type", "Fuse"}}},
+      {"model", {{"type", "BPE"}, {"unk_token", "<unk>"}, {"vocab", vocabulary}, {"merges", nlohmann::ordered_json::array()}}}};
+  std::ofstream(model / "tokenizer.json") << tokenizer.dump();
+  return model;
 }
 
 }  // namespace tessera::cli_tests

@@ -15,9 +15,9 @@ struct Ran {
 };
 
 struct RunOptions {
-  std::string input;                                           // standard input
-  std::vector<std::pair<std::string, std::string>> variables;  // environment beside the test's own
-  std::filesystem::path folder;                                // where it runs; empty: here
+  std::string input = {};                                           // standard input
+  std::vector<std::pair<std::string, std::string>> variables = {};  // environment beside the test's own
+  std::filesystem::path folder = {};                                // where it runs; empty: here
 };
 Ran run_tessera(const std::vector<std::string>& words, const RunOptions& options = {});
 
@@ -35,7 +35,7 @@ class TemporaryFolder {
   std::filesystem::path folder_;
 };
 
-// A small model folder that tests/parity made for the lm room; empty when it is not there.
+// A model of 19,000 random weights that tests/parity made, with a tokenizer of single characters (no line end); empty when it is not there.
 std::filesystem::path small_model();
 
 }  // namespace tessera::cli_tests
