@@ -19,10 +19,7 @@ constexpr int max_array_depth = 4;        // arrays of arrays: none are known, t
 constexpr uint64_t smallest_entry = 13;   // of metadata: key length, type, one byte
 constexpr uint64_t smallest_tensor = 24;  // of the tensor list: name length, dimensions, type, offset
 
-}  // namespace
-
-std::string_view name(GgufType type) { return gguf_type_names.at(static_cast<size_t>(type)); }
-
+// Of one value; 0 for strings and arrays, whose size varies.
 uint64_t gguf_type_bytes(GgufType type) {
   switch (type) {
     case GgufType::u8:
@@ -44,6 +41,10 @@ uint64_t gguf_type_bytes(GgufType type) {
       return 0;
   }
 }
+
+}  // namespace
+
+std::string_view name(GgufType type) { return gguf_type_names.at(static_cast<size_t>(type)); }
 
 // Walks the file once; every length is compared with the bytes left before it is used.
 class GgufParser {

@@ -14,7 +14,6 @@ namespace tessera::tensor {
 
 enum class GgufType : uint32_t { u8, i8, u16, i16, u32, i32, f32, boolean, string, array, u64, i64, f64 };
 std::string_view name(GgufType type);
-uint64_t gguf_type_bytes(GgufType type);  // of one value; 0 for strings and arrays, whose size varies
 
 // A metadata value, checked but not yet decoded: it points into the file.
 struct GgufValue {

@@ -17,7 +17,7 @@ namespace {
 using Kind = PickleNode::Kind;
 
 constexpr int max_depth = 32;                   // of nested containers
-constexpr size_t max_visits = size_t{1} << 22;  // of values, counting shared ones each time
+constexpr size_t max_visits = size_t{1} << 20;  // of values, counting shared ones each time
 constexpr size_t max_tensors = size_t{1} << 18;
 constexpr size_t longest_path = 512;                 // of a tensor's name
 constexpr int64_t free_elements = int64_t{1} << 24;  // an expanded tensor may have so many more than its storage

@@ -32,14 +32,14 @@ std::string hex_of(const TorchFile& file, const TorchTensor& tensor) {
 }
 
 // A file of torch.save in the older layout: `object` is the pickle, one storage "0" of two floats.
-std::string legacy_file(const std::string& object) {
-  return "\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.\x80\x02M\xe9\x03.\x80\x02}."s + object + "\x80\x02]U\x01"s + "0a." +
-         tensor_test::little_endian(2, 8) + "abcdefgh";
+std::string legacy_file(const std::string& object, bool with_storage = true) {
+  const std::string head = "\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.\x80\x02M\xe9\x03.\x80\x02}."s + object + "\x80\x02]";
+  return with_storage ? head + "U\x01" + "0a." + tensor_test::little_endian(2, 8) + "abcdefgh" : head + ".";
 }
 // {"t": tensor over storage "0" of `stored` floats, at `offset`, with one size and one stride}
 std::string tensor_pickle(char stored, char offset, const std::string& size, char stride) {
-  return "\x80\x02}U\x01tctorch._utils\n_rebuild_tensor_v2\n((U\x07storagectorch\nFloatStorage\nU\x01"s + "0U\x03cpuK" + stored + "NtQK" +
-         offset + size + "\x85K" + stride + "\x85\x89}tRs.";
+  return "\x80\x02}U\x01tctorch._utils\n_rebuild_tensor_v2\n((U\x07storagectorch\nFloatStorage\nU\x01"s + "0U\x03"s + "cpuK" + stored +
+         "NtQK" + offset + size + "\x85K" + stride + "\x85\x89}tRs.";
 }
 
 TEST(TorchFile, ReadsEveryTensorOfAllLayouts) {
@@ -94,7 +94,7 @@ TEST(TorchFile, RefusesTensorsThatLeaveTheirStorage) {
   EXPECT_THAT(torch_refusal(legacy_file(tensor_pickle(2, 0, "J\xff\xff\xff\xff", 1))), HasSubstr("negative size"));
   EXPECT_THAT(torch_refusal(legacy_file(tensor_pickle(2, 0, "\x8a\x08\xff\xff\xff\xff\xff\xff\xff\x7f"s, 1))), HasSubstr("63 bits"));
   EXPECT_THAT(torch_refusal(legacy_file(tensor_pickle(2, 0, "J\x01\x01\x01\x01"s, 0))), HasSubstr("repeats its storage"));
-  EXPECT_THAT(torch_refusal(legacy_file("\x80\x02}."s)), HasSubstr("holds no tensors"));
+  EXPECT_THAT(torch_refusal(legacy_file("\x80\x02}."s, false)), HasSubstr("holds no tensors"));
 }
 
 TEST(TorchFile, RefusesBrokenPickles) {
@@ -126,10 +126,10 @@ TEST(TorchFile, RefusesBrokenPickles) {
 
 TEST(TorchFile, CyclesAndSharedContainersEnd) {
   std::string cycle = "\x80\x02]q\x01h\x01"s + "a.";
-  EXPECT_THAT(torch_refusal(legacy_file(cycle)), HasSubstr("nested too deep"));
+  EXPECT_THAT(torch_refusal(legacy_file(cycle, false)), HasSubstr("nested too deep"));
   std::string doubling = "\x80\x02]q\x00"s;  // each list holds the one before it twice
   for (char i = 1; i < 31; ++i) doubling += "](h"s + static_cast<char>(i - 1) + "h" + static_cast<char>(i - 1) + "eq" + i;
-  EXPECT_THAT(torch_refusal(legacy_file(doubling + ".")), HasSubstr("nested too deep"));
+  EXPECT_THAT(torch_refusal(legacy_file(doubling + ".", false)), HasSubstr("nested too deep"));
 }
 
 TEST(TorchFile, EveryTruncationIsRefused) {
