@@ -155,7 +155,7 @@ std::string lying_svg(Layout layout, const BarPlot& plot, AxisRange range, const
   frame.lying = true;
   frame.y_ticks.clear();
   frame.y_labels.clear();
-  frame.x.from = above ? 2 : widest + 12;
+  frame.x.from = above ? 8 : widest + 12;
   frame.y = {0, 1, false, layout.height - layout.font * 3.8, layout.font * 0.6};
   std::string names, levels;
   for (size_t i = 0; i < plot.categories.size(); ++i) {
