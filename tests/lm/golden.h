@@ -14,14 +14,15 @@ inline std::filesystem::path golden_folder(const std::string& name) {
 }
 
 inline const std::vector<std::string>& golden_names() {
-  static const std::vector<std::string> names{"llama",   "llama_bias_wide_heads", "llama3_rope", "llama_linear_rope",
-                                              "mistral", "qwen2",                 "gemma3",      "gpt2"};
+  static const std::vector<std::string> names{
+      "llama", "llama_bias_wide_heads", "llama3_rope", "llama_linear_rope", "mistral", "qwen2", "gemma3", "gpt2"};
   return names;
 }
 
 struct Golden {
   explicit Golden(const std::string& name, torch::Device device = torch::kCPU)
-      : loaded(load_model(golden_folder(name).string(), {.dtype = DtypeChoice::fp32, .device = device, .allow_missing = {}, .tokenizer = false})),
+      : loaded(load_model(golden_folder(name).string(),
+                          {.dtype = DtypeChoice::fp32, .device = device, .allow_missing = {}, .tokenizer = false})),
         values(tensor::Weights::open(golden_folder(name) / "golden.safetensors")),
         model(loaded.model) {}
 

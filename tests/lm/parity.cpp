@@ -61,7 +61,8 @@ TEST_P(Parity, GreedyTokensAreTransformers) {
     options.prefill_chunk = chunk;
     const auto result = generate(golden.model, prompts, options);
     for (int64_t b = 0; b < ids.size(0); ++b) {
-      EXPECT_TRUE(torch::equal(torch::tensor(result.sequences[b].ids, torch::kInt64), greedy[b])) << "sequence " << b << ", chunk " << chunk;
+      EXPECT_TRUE(torch::equal(torch::tensor(result.sequences[b].ids, torch::kInt64), greedy[b]))
+          << "sequence " << b << ", chunk " << chunk;
     }
   }
 }
@@ -87,7 +88,7 @@ TEST_P(Parity, LossAndGradientsAreTransformers) {
       const std::string attention = "model.layers.0.self_attn.";
       grad = torch::cat({ours[attention + "q_proj.weight"], ours[attention + "k_proj.weight"], ours[attention + "v_proj.weight"]}).t();
     } else if (gpt2) {
-      grad = name.ends_with("c_fc.weight") ? ours["model.layers.0.mlp.up_proj.weight"].t()
+      grad = name.ends_with("c_fc.weight")   ? ours["model.layers.0.mlp.up_proj.weight"].t()
              : name.ends_with("ln_1.weight") ? ours["model.layers.0.input_layernorm.weight"]
                                              : ours["model.norm.weight"];
     } else {
@@ -111,7 +112,8 @@ TEST_P(Parity, LossesWithoutGradientAreTheSame) {
 TEST_P(Parity, Bfloat16StaysNear) {
   torch::InferenceMode inference;
   Golden golden(GetParam());
-  auto half = load_model(golden_folder(GetParam()).string(), {.dtype = DtypeChoice::bf16, .device = torch::kCPU, .allow_missing = {}, .tokenizer = false});
+  auto half = load_model(golden_folder(GetParam()).string(),
+                         {.dtype = DtypeChoice::bf16, .device = torch::kCPU, .allow_missing = {}, .tokenizer = false});
   EXPECT_EQ(half.model->dtype(), torch::kBFloat16);
   EXPECT_LT(error_of_scale(half.model->forward(golden["ids"]).to(torch::kFloat32), golden["logits"]), 0.06);
 }
