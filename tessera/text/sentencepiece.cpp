@@ -58,15 +58,14 @@ void add_normalizer(const SentencePieceModel& model, TokenizerSpec& spec) {
     replace("\\A +", true, "");
     replace(" {2,}", true, " ");
   }
+  if (model.add_dummy_prefix) {
+    NormalizerStep step;
+    step.kind = Kind::prepend;
+    step.content = model.escape_whitespaces ? "\u2581" : " ";
+    spec.normalizer.push_back(std::move(step));
+  }
   if (model.escape_whitespaces) replace(" ", false, "\u2581");
   if (model.remove_extra_whitespaces) replace(model.escape_whitespaces ? "\u2581+\\z" : " +\\z", true, "");
-  if (!model.add_dummy_prefix) return;
-  PreTokenizerStep step;
-  step.kind = PreTokenizerStep::Kind::metaspace;
-  step.prepend_scheme = PrependScheme::first;
-  step.split = false;
-  if (!model.escape_whitespaces) step.replacement = " ";
-  spec.pre_tokenizer.push_back(std::move(step));
 }
 
 void add_decoder(const SentencePieceModel& model, TokenizerSpec& spec) {
@@ -115,7 +114,7 @@ TokenizerSpec sentencepiece_spec(SentencePieceModel model) {
     added.content = piece.text;
     added.id = token;
     added.special = special;
-    added.normalized = !special && !model.remove_extra_whitespaces;
+    added.normalized = !special && !model.remove_extra_whitespaces && !model.add_dummy_prefix;  // else a symbol would change too
     spec.added_tokens.push_back(std::move(added));
   }
   if (model.bpe) spec.merges = merges_by_score(model.pieces);
