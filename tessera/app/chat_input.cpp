@@ -10,14 +10,14 @@
 
 namespace tessera::app {
 
-namespace {
-
-namespace fs = std::filesystem;
-
 // What the key functions tell the reader, and whether the prompt is that of a further line.
 struct EditorState {
   bool cancelled = false, continued = false;
 };
+
+namespace {
+
+namespace fs = std::filesystem;
 
 EditorState* state_of(EditLine* line) {
   void* state = nullptr;
