@@ -113,16 +113,6 @@ std::string upright_names(const Frame& frame, const BarPlot& plot) {
   return html;
 }
 
-std::string shortened(const std::string& text, double width, double font) {
-  if (text_width(text, font) <= width) return text;
-  std::string cut = text;
-  while (!cut.empty() && text_width(cut + "…", font) > width) {
-    while (!cut.empty() && (static_cast<unsigned char>(cut.back()) & 0xc0) == 0x80) cut.pop_back();
-    if (!cut.empty()) cut.pop_back();
-  }
-  return cut + "…";
-}
-
 // Whether the categories' names fit under upright bars; numbers may be thinned.
 bool stands(const Layout& layout, const BarPlot& plot) {
   const double slot = (layout.width - 60) / static_cast<double>(plot.categories.size());

@@ -81,6 +81,16 @@ double text_width(std::string_view text, double font) {
   return 0.58 * font * static_cast<double>(characters);
 }
 
+std::string shortened(const std::string& text, double width, double font) {
+  if (text_width(text, font) <= width) return text;
+  std::string cut = text;
+  while (!cut.empty() && text_width(cut + "…", font) > width) {
+    while (!cut.empty() && (static_cast<unsigned char>(cut.back()) & 0xc0) == 0x80) cut.pop_back();
+    if (!cut.empty()) cut.pop_back();
+  }
+  return cut + "…";
+}
+
 std::string series_class(size_t series) { return fmt::format("s{}", series % kColours); }
 
 std::string series_dash(size_t series) {
@@ -151,9 +161,13 @@ std::string axes(const Frame& frame, bool along_x, bool along_y) {
     ticks += fmt::format("M{} {}v5", px(x), px(frame.bottom()));
     text += text_at(x, frame.bottom() + font * 1.5, "middle", "tick", frame.x_labels[i]);
   }
-  if (!frame.y_title.empty()) text += text_at(0, font, "start", "title", frame.y_title);
-  if (!frame.x_title.empty())
-    text += text_at((frame.left() + frame.right()) / 2, frame.layout.height - font * 0.6, "middle", "title", frame.x_title);
+  const double width = 0.94 * frame.layout.width;
+  if (!frame.y_title.empty()) text += text_at(0, font, "start", "title", shortened(frame.y_title, width, font));
+  if (!frame.x_title.empty()) {
+    const std::string title = shortened(frame.x_title, width, font);
+    const double half = text_width(title, font) / 2 + 4, middle = (frame.left() + frame.right()) / 2;
+    text += text_at(std::min(middle, frame.layout.width - half), frame.layout.height - font * 0.6, "middle", "title", title);
+  }
   return fmt::format("<path class=\"grid\" d=\"{}\"/><path class=\"axis\" d=\"M{} {}H{}{}\"/>{}", grid, px(frame.left()),
                      px(frame.bottom()), px(frame.right()), ticks, text);
 }

@@ -47,6 +47,8 @@ std::string svg(const Frame& frame, std::string_view content, const std::string&
 std::string px(double coordinate);
 // The width of a text in SVG units, estimated from above.
 double text_width(std::string_view text, double font);
+// `text`, cut with "…" where it is wider than `width`.
+std::string shortened(const std::string& text, double width, double font);
 // Class names of a series' colour ("s0" to "s6") and the dash pattern of its line ("" for a solid one); both repeat after a while, not
 // together.
 std::string series_class(size_t series);
