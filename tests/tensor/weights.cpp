@@ -98,7 +98,7 @@ TEST(Weights, LargeQuantisedTensorsAreSplitOverThreads) {
   std::vector<float> plain(static_cast<size_t>(rows.numel()));
   decode_to_float(Dtype::q8_0, encoded.data(), plain.data(), rows.numel());
   EXPECT_EQ(std::memcmp(loaded.const_data_ptr<float>(), plain.data(), plain.size() * sizeof(float)), 0);
-  EXPECT_LT((loaded - rows).abs().max().item<float>(), 0.02F);
+  EXPECT_LT((loaded - rows).abs().max().item<float>(), 0.025F);  // half a step: the largest number / 127 / 2
 }
 
 TEST(Weights, TakesTheStateDictOfACheckpoint) {
