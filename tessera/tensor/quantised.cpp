@@ -11,7 +11,7 @@ namespace tessera::tensor {
 namespace {
 
 constexpr size_t huge_page = size_t{2} << 20;
-constexpr int64_t decode_grain = int64_t{1} << 16;  // elements a thread takes at once
+constexpr int64_t decode_grain = int64_t{1} << 18;  // elements a thread takes at once: 0.15 ms, above the cost of waking it
 
 torch::Tensor float_tensor_for(const TensorInfo& info) {
   const size_t bytes = static_cast<size_t>(info.elements()) * sizeof(float);
