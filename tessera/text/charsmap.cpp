@@ -44,7 +44,7 @@ Charsmap::Charsmap(std::string_view blob, const std::string& source) {
                      blob.size(), size);
   }
   units_.resize(size / 4);
-  std::memcpy(units_.data(), blob.data() + 4, size);
+  if (size > 0) std::memcpy(units_.data(), blob.data() + 4, size);
   replacements_ = blob.substr(4 + size);
   if (!valid_utf8(replacements_)) {
     throw InputError("{}: normalizer Precompiled: its replacements are not UTF-8; the file is damaged, copy it again", source);
