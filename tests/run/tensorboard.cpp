@@ -66,7 +66,9 @@ TEST_F(TensorBoard, ChecksumsAreCastagnolis) {
   EXPECT_EQ(crc32c(""), 0u);
   EXPECT_EQ(crc32c(std::string(32, '\0')), 0x8a9136aau);  // RFC 3720, appendix B.4
   EXPECT_EQ(crc32c(std::string(32, '\xff')), 0x62a8ab43u);
-  for (const auto& vector : golden()["masked"]) EXPECT_EQ(masked_crc32c(from_hex(vector["bytes"])), vector["crc"].get<uint32_t>());
+  const nlohmann::json vectors = golden()["masked"];
+  ASSERT_EQ(vectors.size(), 4u);
+  for (const auto& vector : vectors) EXPECT_EQ(masked_crc32c(from_hex(vector["bytes"])), vector["crc"].get<uint32_t>());
 }
 
 TEST_F(TensorBoard, EventsAreThoseOfTheProtobufLibrary) {
