@@ -11,8 +11,8 @@ namespace tessera::nn {
 
 // Which keys a query may see.
 struct AttentionMask {
-  bool causal = false;     // T == S, each token sees itself and those before it: needs no tensor
-  torch::Tensor additive;  // [B or 1, 1, T, S] in the dtype of q, 0 or -inf; undefined: every key is seen (or `causal` says all)
+  bool causal = false;          // T == S, each token sees itself and those before it: needs no tensor
+  torch::Tensor additive = {};  // [B or 1, 1, T, S] in the dtype of q, 0 or -inf; undefined: every key is seen (or `causal` says all)
 };
 
 // What decides a mask. Token j of the T new ones has index `past + j`; keys are the last S indices.
@@ -20,8 +20,8 @@ struct MaskInputs {
   int64_t batch = 1, tokens = 1, past = 0;  // B, T, and tokens before the new ones
   int64_t keys = 1;                         // S
   int64_t window = 0;                       // a query sees itself and the window - 1 tokens before it; 0: all before it
-  torch::Tensor real;                       // [B, past + T] bool, false for padding; undefined: no padding
-  torch::Tensor documents;                  // [B, T] int64, past == 0: tokens see only their own document; undefined: one document
+  torch::Tensor real = {};                  // [B, past + T] bool, false for padding; undefined: no padding
+  torch::Tensor documents = {};             // [B, T] int64, past == 0: tokens see only their own document; undefined: one document
 };
 
 // A query always sees itself, so that no row is empty (padding's output is finite and meaningless). Throws InputError on wrong shapes.
@@ -30,9 +30,9 @@ AttentionMask attention_mask(const MaskInputs& inputs, torch::Dtype dtype, torch
 struct AttentionOptions {
   int64_t width = 0, heads = 0, kv_heads = 0, head_width = 0;  // D, H, K, e
   bool qkv_bias = false, out_bias = false;
-  bool qk_norm = false;   // RMSNorm over each head's e values of q and k, before rotation (Gemma 3)
-  NormOptions head_norm;  // eps and offset of those norms
-  double scale = 0.0;     // what q.k is multiplied by; 0: 1 / sqrt(e)
+  bool qk_norm = false;        // RMSNorm over each head's e values of q and k, before rotation (Gemma 3)
+  NormOptions head_norm = {};  // eps and offset of those norms
+  double scale = 0.0;          // what q.k is multiplied by; 0: 1 / sqrt(e)
 };
 
 // What one call of an attention layer gets from its pass. Pointers may be null: no rotation, no cache.

@@ -14,12 +14,12 @@ namespace tessera::kernels {
 inline void on_every_target(const std::function<void()>& body) {
   for (int64_t target : hwy::SupportedAndGeneratedTargets()) {
     hwy::SetSupportedTargetsForTest(target);
-    hwy::GetChosenTarget().Update();
+    hwy::GetChosenTarget().Update(hwy::SupportedTargets());
     SCOPED_TRACE(hwy::TargetName(target));
     body();
   }
   hwy::SetSupportedTargetsForTest(0);
-  hwy::GetChosenTarget().Update();
+  hwy::GetChosenTarget().Update(hwy::SupportedTargets());
 }
 
 // At most twice the error of the plain definition in the same dtype, plus a small slack in units of the output's scale.

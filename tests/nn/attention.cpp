@@ -1,0 +1,117 @@
+#include "tessera/nn/attention.h"
+
+#include <gtest/gtest.h>
+
+#include "tessera/base/error.h"
+
+namespace tessera::nn {
+
+// Whether query t sees key s, by the mask's tensor; row by row.
+static std::vector<std::string> seen_rows(const AttentionMask& mask) {
+  std::vector<std::string> rows;
+  const auto table = mask.additive[0][0];
+  for (int64_t t = 0; t < table.size(0); ++t) {
+    std::string row;
+    for (int64_t s = 0; s < table.size(1); ++s) row += table[t][s].item<float>() == 0.0F ? 'x' : '.';
+    rows.push_back(row);
+  }
+  return rows;
+}
+
+TEST(AttentionMask, PlainOnesNeedNoTensor) {
+  const auto whole = attention_mask({.batch = 2, .tokens = 5, .past = 0, .keys = 5}, torch::kFloat32, torch::kCPU);
+  EXPECT_TRUE(whole.causal);
+  EXPECT_FALSE(whole.additive.defined());
+  const auto one = attention_mask({.batch = 2, .tokens = 1, .past = 7, .keys = 8}, torch::kFloat32, torch::kCPU);
+  EXPECT_FALSE(one.causal);
+  EXPECT_FALSE(one.additive.defined());
+  const auto slid = attention_mask({.batch = 1, .tokens = 1, .past = 7, .keys = 3, .window = 3}, torch::kFloat32, torch::kCPU);
+  EXPECT_FALSE(slid.additive.defined()) << "the cache gives exactly the window";
+}
+
+TEST(AttentionMask, AWindowSeesItselfAndThoseJustBefore) {
+  const auto mask = attention_mask({.batch = 1, .tokens = 3, .past = 4, .keys = 5, .window = 3}, torch::kFloat32, torch::kCPU);
+  EXPECT_EQ(seen_rows(mask), (std::vector<std::string>{"xxx..", ".xxx.", "..xxx"}));
+}
+
+TEST(AttentionMask, PaddingIsNeverSeenButByItself) {
+  const auto real = torch::tensor({0, 0, 1, 1}).to(torch::kBool).unsqueeze(0);
+  const auto mask =
+      attention_mask({.batch = 1, .tokens = 4, .past = 0, .keys = 4, .window = 0, .real = real}, torch::kFloat32, torch::kCPU);
+  EXPECT_EQ(seen_rows(mask), (std::vector<std::string>{"x...", ".x..", "..x.", "..xx"}));
+}
+
+TEST(AttentionMask, DocumentsDoNotSeeEachOther) {
+  const auto documents = torch::tensor({{int64_t{7}, int64_t{7}, int64_t{8}, int64_t{8}}});
+  const auto mask = attention_mask({.batch = 1, .tokens = 4, .past = 0, .keys = 4, .window = 0, .real = {}, .documents = documents},
+                                   torch::kFloat32, torch::kCPU);
+  EXPECT_EQ(seen_rows(mask), (std::vector<std::string>{"x...", "xx..", "..x.", "..xx"}));
+  EXPECT_THROW(attention_mask({.batch = 1, .tokens = 4, .past = 2, .keys = 6, .window = 0, .real = {}, .documents = documents},
+                              torch::kFloat32, torch::kCPU),
+               InputError);
+}
+
+TEST(KvSlot, AWindowKeepsExactlyWhatLaterTokensSee) {
+  torch::NoGradGuard no_grad;
+  KvSlot slot(4);
+  const auto all = torch::arange(40, torch::kFloat32).view({1, 40, 1, 1});
+  int64_t at = 0;
+  for (const int64_t n : {3, 1, 1, 6, 1, 1, 1, 1, 1, 9, 1, 1, 1, 1, 1}) {
+    const auto part = all.narrow(1, at, n);
+    EXPECT_EQ(slot.visible_after(n), std::min(at + n, 3 + n));
+    const auto [keys, values] = slot.append(part, part * 2);
+    at += n;
+    const int64_t visible = std::min(at, 3 + n);
+    EXPECT_TRUE(torch::equal(keys.flatten(), all.flatten().narrow(0, at - visible, visible))) << "after " << at;
+    EXPECT_TRUE(torch::equal(values, keys * 2));
+  }
+  EXPECT_LE(slot.bytes(), 2 * 4 * (3 + 9 + 4)) << "a window's memory does not grow with the text";
+  EXPECT_FALSE(slot.rewind(10)) << "dropped tokens are gone";
+  EXPECT_EQ(slot.seen(), at);
+}
+
+TEST(KvSlot, RewindForgetsTheEnd) {
+  torch::NoGradGuard no_grad;
+  KvSlot slot;
+  const auto all = torch::randn({2, 300, 2, 4});
+  slot.append(all, all);
+  ASSERT_TRUE(slot.rewind(7));
+  const auto keys = slot.append(all.narrow(1, 50, 2), all.narrow(1, 50, 2)).first;
+  EXPECT_TRUE(torch::equal(keys.transpose(1, 2), torch::cat({all.narrow(1, 0, 7), all.narrow(1, 50, 2)}, 1)));
+  EXPECT_THROW(slot.append(torch::randn({1, 1, 2, 4}), torch::randn({1, 1, 2, 4})), InputError);
+}
+
+TEST(Linear, LayersLaidTogetherGiveTheSameAndShareMemory) {
+  torch::manual_seed(4);
+  Linear a(6, 3, true), b(6, 5, true);
+  for (auto* t : {&a->weight, &b->weight, &a->bias, &b->bias}) t->data().normal_();
+  const auto x = torch::randn({2, 4, 6});
+  const auto apart = run_together({a, b}, x).detach();
+  lay_together({a, b});
+  EXPECT_TRUE(a->weight.is_alias_of(b->weight));
+  torch::NoGradGuard no_grad;
+  EXPECT_TRUE(torch::allclose(run_together({a, b}, x), apart, 1e-5, 1e-6));
+  b->weight.data().zero_();
+  b->bias.data().zero_();
+  EXPECT_EQ(run_together({a, b}, x).narrow(2, 3, 5).abs().max().item<float>(), 0.0F) << "a changed weight must be seen";
+  b->weight.set_data(torch::ones({5, 6}));  // replaced: no longer together
+  EXPECT_TRUE(torch::allclose(run_together({a, b}, x).select(2, 4), x.sum(2), 1e-5, 1e-5));
+}
+
+TEST(Attention, WhatOneTokenChangesIsSeenOnlyAfterIt) {
+  torch::NoGradGuard no_grad;
+  torch::manual_seed(6);
+  Attention layer(AttentionOptions{.width = 12, .heads = 4, .kv_heads = 2, .head_width = 6});
+  for (auto& parameter : layer->parameters()) parameter.normal_();
+  const auto mask = attention_mask({.batch = 1, .tokens = 6, .past = 0, .keys = 6}, torch::kFloat32, torch::kCPU);
+  const auto x = torch::randn({1, 6, 12});
+  auto changed = x.clone();
+  changed[0][3].add_(1.0);
+  AttentionInputs inputs;
+  inputs.mask = &mask;
+  const auto difference = (layer->forward(x, inputs) - layer->forward(changed, inputs)).abs().amax(2)[0];
+  EXPECT_EQ(difference.narrow(0, 0, 3).max().item<float>(), 0.0F);
+  EXPECT_GT(difference.narrow(0, 3, 3).min().item<float>(), 1e-4F);
+}
+
+}  // namespace tessera::nn
