@@ -92,6 +92,29 @@ TEST(Tokenizer, SingleWordTokensStandAlone) {
   EXPECT_EQ(tokenizer.encode_ids("toolx").size(), 5u);
 }
 
+TEST(Tokenizer, StrippingTokensTakeTheBlanksBesideThem) {
+  TokenizerSpec spec = byte_spec();
+  spec.added_tokens.push_back({.content = "<r>", .id = 261, .rstrip = true});
+  spec.added_tokens.push_back({.content = "<l>", .id = 262, .lstrip = true});
+  const Encoding e = Tokenizer(spec).encode("a <r> \n b <l> c");
+  EXPECT_EQ(e.ids, (std::vector<TokenId>{'a', ' ', 261, 'b', 262, ' ', 'c'}));
+  EXPECT_EQ(e.pieces[2], "<r> \n ");
+  EXPECT_EQ(e.offsets[4], (Span{9, 13}));
+}
+
+TEST(Tokenizer, AnUnknownCharacterOfAUnigramModelCostsTenMoreThanTheWorstPiece) {
+  TokenizerSpec spec;
+  spec.model = TokenizerSpec::Model::unigram;
+  spec.unk_id = 0;
+  spec.vocab = {{"<unk>", 0, 0}, {"a", 1, 8}, {"ab", 2, -5}, {"ac", 3, -8}};
+  const Tokenizer tokenizer(spec);  // an unknown character: -8 - 10 = -18
+  EXPECT_EQ(tokenizer.encode_ids("ab"), std::vector<TokenId>{2});
+  EXPECT_EQ(tokenizer.encode_ids("ac"), std::vector<TokenId>{3});  // -8 against 8 - 18 = -10
+  const Encoding e = tokenizer.encode("xya");
+  EXPECT_EQ(e.ids, (std::vector<TokenId>{0, 1}));  // unknown neighbours are one token
+  EXPECT_EQ(e.pieces[0], "xy");
+}
+
 TEST(Tokenizer, OneTokenizerServesManyThreads) {
   const Tokenizer tokenizer(byte_spec());
   std::string text;
