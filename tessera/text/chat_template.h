@@ -16,11 +16,11 @@
 namespace tessera::text {
 
 struct ChatOptions {
-  nlohmann::ordered_json tools;       // array of function schemas, as OpenAI and Transformers write them; null: none
-  nlohmann::ordered_json documents;   // array of {title, text}; null: none
-  bool add_generation_prompt = true;  // end with the opening of an answer
-  nlohmann::ordered_json variables;   // object of anything else the template reads (enable_thinking, ...); null: none
-  std::optional<std::tm> now;         // local time for strftime_now; absent: the clock's
+  nlohmann::ordered_json tools = nullptr;      // array of function schemas, as OpenAI and Transformers write them; null: none
+  nlohmann::ordered_json documents = nullptr;  // array of {title, text}; null: none
+  bool add_generation_prompt = true;           // end with the opening of an answer
+  nlohmann::ordered_json variables = nullptr;  // object of anything else the template reads (enable_thinking, ...); null: none
+  std::optional<std::tm> now = std::nullopt;   // local time for strftime_now; absent: the clock's
 };
 
 struct ChatText {

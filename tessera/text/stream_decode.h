@@ -10,7 +10,7 @@ namespace tessera::text {
 
 struct StreamOptions {
   bool skip_special_tokens = true;
-  std::vector<std::string> stop;  // text that ends the stream; it is not given out. None may be empty
+  std::vector<std::string> stop = {};  // text that ends the stream; it is not given out. None may be empty
 };
 
 // One stream. The pieces that push() and finish() return are whole characters and join to exactly decode(all ids), or to its part before

@@ -74,7 +74,9 @@ class UnigramTrainer {
       for (int64_t i = 0; i < options_.rounds; ++i) expect_and_maximise();
       if (options_.vocab.progress) options_.vocab.progress("prune", static_cast<int64_t>(pieces_.size()), static_cast<int64_t>(size));
       if (pieces_.size() <= wanted) break;
+      const size_t before = pieces_.size();
       prune(std::max(wanted, static_cast<size_t>(options_.keep * static_cast<double>(pieces_.size()))));
+      if (pieces_.size() == before) break;  // only characters are left
     }
     std::stable_sort(pieces_.begin(), pieces_.end(), by_score);
     std::vector<Piece> kept;

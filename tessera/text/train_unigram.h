@@ -6,7 +6,7 @@
 namespace tessera::text {
 
 struct UnigramOptions {
-  VocabOptions vocab;
+  VocabOptions vocab = {};
   int64_t longest_piece = 16;  // characters
   int64_t seeds = 1'000'000;   // pieces before the first pruning
   double keep = 0.75;          // of the pieces, at each pruning

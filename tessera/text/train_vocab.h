@@ -22,10 +22,10 @@ TextSource lines_of(std::string text);  // a text a line, without the newline
 using TrainProgress = std::function<void(std::string_view phase, int64_t done, int64_t all)>;
 
 struct VocabOptions {
-  int64_t size = 32'000;                    // pieces, special tokens and single bytes or characters included
-  int64_t least_count = 0;                  // a merge must occur so often (BPE)
-  std::vector<std::string> special_tokens;  // get the first ids, in this order
-  TrainProgress progress;
+  int64_t size = 32'000;                         // pieces, special tokens and single bytes or characters included
+  int64_t least_count = 0;                       // a merge must occur so often (BPE)
+  std::vector<std::string> special_tokens = {};  // get the first ids, in this order
+  TrainProgress progress = {};
 };
 
 // Words with the number of times they occur, sorted by their bytes.
