@@ -44,10 +44,8 @@ static Json gemma3_from_gguf(const tensor::GgufFile& file) {
   auto types = Json::array();
   const auto depth = config["num_hidden_layers"].get<int64_t>();
   if (depth > 100'000) throw InputError("{}: {} blocks; expected at most 100000", file.bytes().name, depth);
-  const auto listed = file.has("tessera.sliding_layers") ? file.i64s("tessera.sliding_layers") : std::vector<int64_t>();
   for (int64_t i = 0; i < depth; ++i) {
-    const bool slides = static_cast<int64_t>(listed.size()) == depth ? listed[i] != 0 : (i + 1) % 6 != 0;
-    types.push_back(slides ? "sliding_attention" : "full_attention");
+    types.push_back((i + 1) % 6 != 0 ? "sliding_attention" : "full_attention");
   }
   config["layer_types"] = std::move(types);
   return config;
@@ -55,13 +53,6 @@ static Json gemma3_from_gguf(const tensor::GgufFile& file) {
 
 static void gemma3_to_gguf(const ModelConfig& config, tensor::GgufWriter& out) {
   llama_like_to_gguf(config, out, "gemma3");
-  std::vector<int32_t> sliding;
-  bool usual = true;
-  for (int64_t i = 0; i < config.depth(); ++i) {
-    sliding.push_back(config.layers[i].sliding ? 1 : 0);
-    usual = usual && config.layers[i].sliding == ((i + 1) % 6 != 0);
-  }
-  if (!usual) out.set("tessera.sliding_layers", sliding);  // GGUF's Gemma 3 has no key for it: llama.cpp assumes every sixth is full
   if (config.local_rope.base != 10000.0) out.set_f32("gemma3.rope.freq_base_swa", static_cast<float>(config.local_rope.base));
 }
 

@@ -58,7 +58,6 @@ static Json llama3_scaling(const tensor::GgufFile& file, const tensor::TensorInf
 }
 
 static Json scaling_from_gguf(const tensor::GgufFile& file, const std::string& prefix, double base, int64_t head_width) {
-  if (file.has("tessera.rope_scaling")) return Json::parse(file.string("tessera.rope_scaling"), nullptr, false);
   if (const auto* divisors = file.find("rope_freqs.weight")) return llama3_scaling(file, *divisors, base, head_width);
   const auto key = prefix + ".rope.scaling.type";
   const auto type = file.has(key) ? file.string(key) : "none";
@@ -136,14 +135,6 @@ void llama_like_to_gguf(const ModelConfig& c, tensor::GgufWriter& out, const std
   if (c.rope.scaling == nn::RopeScaling::linear) {
     out.set(prefix + ".rope.scaling.type", "linear");
     real("rope.scaling.factor", c.rope.factor);
-  }
-  if (c.rope.scaling == nn::RopeScaling::llama3) {  // llama.cpp reads rope_freqs.weight; the four numbers behind it are for Tessera
-    const Json numbers{{"rope_type", "llama3"},
-                       {"factor", c.rope.factor},
-                       {"low_freq_factor", c.rope.low_freq_factor},
-                       {"high_freq_factor", c.rope.high_freq_factor},
-                       {"original_max_position_embeddings", c.rope.original_positions}};
-    out.set("tessera.rope_scaling", numbers.dump());
   }
   if (c.window > 0) set("attention.sliding_window", c.window);
 }

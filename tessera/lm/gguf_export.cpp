@@ -82,6 +82,7 @@ void export_gguf(const Transformer& model, const fs::path& source, const fs::pat
   writer.set_u32("general.file_type", gguf_file_type(type));
   writer.set_u32("general.quantization_version", 2);
   architecture.to_gguf(config, writer);
+  writer.set("tessera.config", config.raw.dump());
   if (config.rope.scaling == nn::RopeScaling::llama3) {
     auto plain = config.rope;
     plain.scaling = nn::RopeScaling::none;

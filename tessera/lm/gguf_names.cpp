@@ -6,6 +6,8 @@
 namespace tessera::lm {
 
 Json config_from_gguf(const tensor::GgufFile& file) {
+  // Files that Tessera wrote carry their config.json: GGUF has no keys for some of it (Gemma's attention scale, which layers slide ...).
+  if (file.has("tessera.config")) return Json::parse(file.string("tessera.config"), nullptr, false);
   const auto name = file.string("general.architecture");
   std::string known;
   for (const auto& architecture : architectures()) {
