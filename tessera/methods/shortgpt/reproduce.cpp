@@ -97,6 +97,10 @@ class Experiment {
   void describe() {
     report_.setting("model", data_.opened.name + fmt::format(", {} layers", depth_));
     report_.setting("dtype", "float32");
+    if (plan_.quick_depth > 0) {
+      report_.text(fmt::format("A quick run keeps the first {} layers and removes {}, {} and {} where the full one removes 3, 5 and 8.",
+                               depth_, plan_.small, plan_.middle, plan_.large));
+    }
     report_.setting("windows", fmt::format("{} tokens, each from position 0, no token added", plan_.window));
     report_.setting("calibration", data_.real_text ? "Debian's anarchism" : "made-up words");
     report_.setting("evaluation", data_.real_text ? "debian-handbook and WordNet's glosses, in turn" : "made-up words");
@@ -136,6 +140,21 @@ class Experiment {
     plot.bars = {bars, rest};
     plot.marked_name = fmt::format("the {} removed at most", plan_.large);
     plot.caption = "Intervals: 1.96 standard errors over windows.";
+    report_.plot(plot);
+    draw_sets(rankings);
+  }
+
+  // The same on a logarithmic axis, one line a calibration set: the first layer's influence dwarfs the others'.
+  void draw_sets(const std::vector<std::vector<double>>& sets) {
+    run::LinePlot plot{.title = "Block Influence by calibration set",
+                       .x = {.label = "layer"},
+                       .y = {.label = "1 - cosine of input and output", .unit = {}, .log = true}};
+    for (size_t s = 0; s < sets.size(); ++s) {
+      run::Line line{.name = fmt::format("set {}", s + 1), .x = {}, .y = sets[s]};
+      for (int64_t i = 0; i < depth_; ++i) line.x.push_back(static_cast<double>(i));
+      plot.lines.push_back(line);
+    }
+    plot.caption = "Disjoint sets of windows: how far the order depends on the text.";
     report_.plot(plot);
   }
 
