@@ -70,7 +70,7 @@ class UnigramTrainer {
   std::vector<Piece> run(size_t size) {
     seed();
     const size_t wanted = size + size / 10;
-    for (int64_t round = 0;; ++round) {
+    while (true) {
       for (int64_t i = 0; i < options_.rounds; ++i) expect_and_maximise();
       if (options_.vocab.progress) options_.vocab.progress("prune", static_cast<int64_t>(pieces_.size()), static_cast<int64_t>(size));
       if (pieces_.size() <= wanted) break;
