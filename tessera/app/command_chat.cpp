@@ -193,10 +193,10 @@ run::OptionTable<ChatOptions> chat_options() {
       .group(run::Group::input)
       .input("template", &ChatOptions::chat_template, "chat template to use instead of the model's own (Jinja)")
       .group(run::Group::model)
-      .number("tokens", &ChatOptions::tokens, run::Range{1, 1e9}, "length of an answer at most")
+      .number("tokens", &ChatOptions::tokens, run::Range{1}, "length of an answer at most")
       .short_name('n')
       .unit("tokens")
-      .number("context", &ChatOptions::context, run::Range{0, 1e9}, "length of conversation and answer at most; 0: the model's own limit")
+      .number("context", &ChatOptions::context, run::Range{0}, "length of conversation and answer at most; 0: the model's own limit")
       .short_name('c')
       .unit("tokens");
   add_sampling(table);

@@ -77,11 +77,10 @@ run::OptionTable<PerplexityCommand> perplexity_options() {
       .short_name('m')
       .input("FILE", &PerplexityCommand::file, "text; -: standard input")
       .short_name('f')
-      .number("window", &PerplexityCommand::window, run::Range{2, 1 << 24},
-              "length of a window; each is read from position 0, no token is added")
+      .number("window", &PerplexityCommand::window, run::Range{2}, "length of a window; each is read from position 0, no token is added")
       .unit("tokens")
-      .number("windows", &PerplexityCommand::windows, run::Range{0, 1e9}, "how many windows from the start of the text; 0: all")
-      .number("max", &PerplexityCommand::max, run::Range{1, 1e30}, "exit with 3 when the perplexity is higher")
+      .number("windows", &PerplexityCommand::windows, run::Range{0}, "how many windows from the start of the text; 0: all")
+      .number("max", &PerplexityCommand::max, run::Range{1}, "exit with 3 when the perplexity is higher")
       .example("tessera eval perplexity smollm2 book.txt", "over the whole text, windows of 512 tokens")
       .example("tessera eval perplexity smollm2 book.txt --window 256 --windows 8 --dtype fp32 --json", "eight windows, for a script")
       .example("tessera eval perplexity small/ book.txt --max 30", "exit code 3 when it is worse");
@@ -93,7 +92,7 @@ run::OptionTable<ChoicesCommand> choices_options() {
       .short_name('m')
       .input("FILE", &ChoicesCommand::file, "data set with question, choices, answer: jsonl, csv or Parquet")
       .short_name('f')
-      .number("items", &ChoicesCommand::items, run::Range{0, 1e9}, "how many items from the start; 0: all")
+      .number("items", &ChoicesCommand::items, run::Range{0}, "how many items from the start; 0: all")
       .number("min", &ChoicesCommand::min, run::Range{0, 1}, "exit with 3 when the accuracy is lower")
       .example("tessera eval choices smollm2 questions.jsonl", "share of questions answered rightly")
       .example("tessera eval choices smollm2 test.parquet --items 200 --json", "the first 200, for a script")

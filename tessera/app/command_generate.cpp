@@ -135,7 +135,7 @@ run::OptionTable<GenerateOptions> generate_options() {
       .input("file", &GenerateOptions::file, "file with the text to continue; -: standard input")
       .short_name('f')
       .input("batch-file", &GenerateOptions::batch_file, "file with a prompt a line, continued as one batch")
-      .number("tokens", &GenerateOptions::tokens, run::Range{-1, 1e9}, "how many to write at most; -1: until the context is full")
+      .number("tokens", &GenerateOptions::tokens, run::Range{-1}, "how many to write at most; -1: until the context is full")
       .short_name('n')
       .unit("tokens")
       .flag("echo", &GenerateOptions::echo, "print the prompt before its continuation")

@@ -24,7 +24,7 @@ template <class T>
 void add_sampling(run::OptionTable<T>& table) {
   const auto real = [](double SamplingOptions::*member) { return static_cast<double T::*>(member); };
   table.number("temp", real(&SamplingOptions::temperature), run::Range{0, 100}, "temperature; 0 takes the most likely token")
-      .number("top-k", static_cast<int64_t T::*>(&SamplingOptions::top_k), run::Range{0, 1e9}, "keep the k most likely tokens; 0: all")
+      .number("top-k", static_cast<int64_t T::*>(&SamplingOptions::top_k), run::Range{0}, "keep the k most likely tokens; 0: all")
       .unit("tokens")
       .number("top-p", real(&SamplingOptions::top_p), run::Range{1e-6, 1}, "keep the likeliest tokens that together reach this probability")
       .number("min-p", real(&SamplingOptions::min_p), run::Range{0, 1}, "keep tokens at least this times as likely as the likeliest")

@@ -15,6 +15,8 @@ size_t columns_of(std::string_view text) {
       std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }));
 }
 
+bool takes_many_words(const OptionRow& row) { return row.many && (row.kind == Kind::input || row.kind == Kind::model); }
+
 std::string group_text(const std::vector<OptionRow>& rows, Group group) {
   std::string out;
   for (const auto& row : rows) {
@@ -88,7 +90,7 @@ const char* name_of(Group group) {
 }
 
 std::string option_head(const OptionRow& row) {
-  const std::string more = row.many ? "..." : "";
+  const std::string more = takes_many_words(row) ? "..." : "";
   if (row.positional) return row.metavar + more;
   std::string head = row.short_name != 0 ? fmt::format("-{}, ", row.short_name) : "    ";
   head += "--" + row.name;
@@ -121,7 +123,7 @@ std::string option_body(const OptionRow& row) {
 std::string usage_line(const std::string& command, const std::vector<OptionRow>& rows) {
   std::string line = "tessera " + command;
   for (const auto& row : rows) {
-    const std::string more = row.many ? "..." : "";
+    const std::string more = takes_many_words(row) ? "..." : "";
     if (row.positional) line += row.required ? " " + row.metavar + more : " [" + row.metavar + more + "]";
     if (!row.positional && row.required) line += fmt::format(" --{} {}{}", row.name, row.metavar, more);
   }

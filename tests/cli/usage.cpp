@@ -56,7 +56,7 @@ TEST(Usage, MistakesAreOneLineAndExitTwo) {
            {{"list", "--recipe", recipe},
             "tessera: " + recipe + ":1:11: this recipe is for generate, not for list; run it with tessera run " + recipe + "\n"},
            {{"list", "--set", "thread=1"}, "tessera: --set thread=1: unknown key thread; did you mean --threads?\n"},
-           {{"completion", "tcsh"}, "tessera: SHELL tcsh: unknown; did you mean zsh? (bash, zsh, fish)\n"}}) {
+           {{"completion", "powershell"}, "tessera: SHELL powershell: unknown; give one of bash, zsh, fish\n"}}) {
     const auto ran = run_tessera(words);
     SCOPED_TRACE(ran.err);
     EXPECT_EQ(ran.exit_code, 2);
