@@ -16,7 +16,6 @@
 #include "tessera/lm/generate.h"
 #include "tessera/methods/shortgpt/experiment_data.h"
 #include "tessera/methods/shortgpt/prune.h"
-#include "tessera/methods/shortgpt/quantise_model.h"
 #include "tessera/methods/shortgpt/sweep.h"
 
 namespace tessera::shortgpt {
@@ -81,7 +80,7 @@ class Experiment {
     step("questions and continuations");
     tasks();
     step("quantising");
-    quantise();
+    measure_quantisation(report_, model_, data_.calibration.front(), some(plan_.sweep_windows), first(order_, plan_.small));
   }
 
   ExperimentData& data() { return data_; }
@@ -389,99 +388,6 @@ class Experiment {
           const double above = was / asked - chance;
           return above > 0 ? 100 * ((is / asked - chance) / above - agreed / continued) : std::nan("");
         });
-  }
-
-  // A copy whose weights may be changed.
-  lm::Transformer copy_of_model() const {
-    torch::NoGradGuard no_gradient;
-    lm::Transformer copy(model_->config());
-    auto from = model_->named_parameters();
-    for (auto& parameter : copy->named_parameters()) parameter->copy_(from[parameter.key()]);
-    copy->eval();
-    for (auto& parameter : copy->parameters()) parameter.requires_grad_(false);
-    copy->fuse();
-    return copy;
-  }
-
-  void quantise() {
-    const auto removed = first(order_, plan_.small);
-    const auto windows = some(plan_.sweep_windows);
-    const auto measure = [&](lm::Transformer& model, const std::vector<std::vector<int64_t>>& variants) {
-      throw_if_interrupted();
-      std::vector<std::vector<double>> values;
-      for (const auto& losses : losses_without(*layers_of(model), windows, variants)) values.push_back(losses.by_window());
-      return values;
-    };
-    const auto plain = measure(model_, {{}, removed});
-    std::map<std::string, std::vector<double>> nats = {{"dense", plain[0]}, {"removed", plain[1]}};
-    int64_t bytes = 0;
-    for (const bool calibrated : {false, true}) {
-      const std::string name = calibrated ? "GPTQ" : "RTN";
-      const auto apply = [&](lm::Transformer& model) {
-        return calibrated ? quantise_gptq(model, data_.calibration.front()) : quantise_nearest(model);
-      };
-      auto whole = copy_of_model();
-      bytes = apply(whole);
-      const auto quantised = measure(whole, {{}, removed});
-      nats[name] = quantised[0];
-      nats[name + ", then removed"] = quantised[1];
-      auto shorter = copy_of_model();
-      shorter->remove_blocks(removed);
-      apply(shorter);
-      nats["removed, then " + name] = measure(shorter, {{}})[0];
-    }
-    show_quantisation(nats, bytes);
-    judge_quantisation(nats);
-  }
-
-  void show_quantisation(const std::map<std::string, std::vector<double>>& nats, int64_t bytes) {
-    report_.heading("With 4-bit weights");
-    run::Table table{.title = fmt::format("Quantisation and removal of {} layers", plan_.small),
-                     .columns = {"model", "perplexity", "log PPL", "rise"}};
-    const auto mean = [](const std::vector<double>& v) { return std::accumulate(v.begin(), v.end(), 0.0) / static_cast<double>(v.size()); };
-    const double dense = mean(nats.at("dense"));
-    for (const char* name :
-         {"dense", "removed", "RTN", "RTN, then removed", "removed, then RTN", "GPTQ", "GPTQ, then removed", "removed, then GPTQ"}) {
-      const double value = mean(nats.at(name));
-      table.rows.push_back(
-          {name, fmt::format("{:.3f}", std::exp(value)), fmt::format("{:.4f}", value), fmt::format("{:+.4f}", value - dense)});
-    }
-    table.caption = fmt::format(
-        "int4 in groups of 128 columns, {:.1f} MB for all blocks' matrices ({:.2f} bits a weight); embeddings and norms stay "
-        "float32. With a fixed set, rounding to nearest commutes with removal; GPTQ's Hessians come from the {} windows of "
-        "calibration text.",
-        static_cast<double>(bytes) / 1e6, block_bits(bytes), data_.calibration.front().size());
-    report_.table(table);
-  }
-
-  double block_bits(int64_t bytes) const {
-    int64_t weights = 0;
-    for (const auto& parameter : model_->named_parameters()) {
-      if (parameter->dim() == 2 && parameter.key().find("layers.") != std::string::npos) weights += parameter->numel();
-    }
-    return 8.0 * static_cast<double>(bytes) / static_cast<double>(weights);
-  }
-
-  void judge_quantisation(const std::map<std::string, std::vector<double>>& nats) {
-    // The mean over windows of a signed sum of models.
-    const auto combine = [&](const std::vector<std::pair<double, std::string>>& terms) {
-      std::vector<double> values(nats.at("dense").size());
-      for (const auto& [sign, name] : terms) {
-        for (size_t w = 0; w < values.size(); ++w) values[w] += sign * nats.at(name)[w];
-      }
-      return run::mean_of(values);
-    };
-    const auto beyond = [&](const std::string& both, const std::string& quantised) {
-      return combine({{1, both}, {-1, quantised}, {-1, "removed"}, {1, "dense"}});
-    };
-    run::Samples samples;
-    for (const std::string name : {"GPTQ", "RTN"}) {
-      samples.emplace(name + ", remove first less quantise first", combine({{1, "removed, then " + name}, {-1, name + ", then removed"}}));
-    }
-    samples.emplace("GPTQ, quantise first, beyond the sum", beyond("GPTQ, then removed", "GPTQ"));
-    samples.emplace("GPTQ, remove first, beyond the sum", beyond("removed, then GPTQ", "GPTQ"));
-    samples.emplace("RTN, beyond the sum", beyond("RTN, then removed", "RTN"));
-    report_.judge(claims::quantised_too, samples);
   }
 
   run::Report& report_;

@@ -1,5 +1,6 @@
 #pragma once
-// The embedded experiment (reproduce.cpp) and its --full parts (reproduce_full.cpp).
+// The embedded experiment (reproduce.cpp), its part on quantisation (reproduce_quantised.cpp) and its
+// --full parts (reproduce_full.cpp).
 
 #include "tessera/methods/shortgpt/opened_model.h"
 #include "tessera/run/method.h"
@@ -21,6 +22,10 @@ extern const run::Claim mamba;             // C7
 }  // namespace claims
 
 struct Plan;
+
+// C4: rounding to nearest and GPTQ, before and after the removal of `removed`, on `evaluation`.
+void measure_quantisation(run::Report& report, lm::Transformer& model, const Windows& calibration, const Windows& evaluation,
+                          const std::vector<int64_t>& removed);
 
 // The rankings again on Gemma3-270M, without claims of their own.
 void measure_second_model(run::Report& report, run::Context& context, const Plan& plan);
