@@ -119,11 +119,14 @@ Words unfold_recipe(const std::vector<NamedCommand>& commands, const Words& word
 }
 
 // Default < recipe < environment < option.
-run::GivenOptions gather(const std::string& name, const std::vector<run::OptionRow>& rows, const Words& words) {
+// A command whose own rows hold "recipe" or "set" keeps them for itself.
+run::GivenOptions gather(const std::string& name, const std::vector<run::OptionRow>& own_rows, const std::vector<run::OptionRow>& rows,
+                         const Words& words) {
   run::GivenOptions given = run::parse_words(rows, words, name);
-  if (const auto set = given.find("set"); set != given.end()) run::merge(given, run::parse_assignments(rows, set->second.values, name));
+  if (const auto set = given.find("set"); set != given.end() && run::find_row(own_rows, "set") == nullptr)
+    run::merge(given, run::parse_assignments(rows, set->second.values, name));
   run::merge(given, run::parse_environment(rows, [](const char* variable) -> const char* { return std::getenv(variable); }));
-  if (const auto file = given.find("recipe"); file != given.end()) {
+  if (const auto file = given.find("recipe"); file != given.end() && run::find_row(own_rows, "recipe") == nullptr) {
     const run::Recipe recipe = run::read_recipe(file->second.values.front());
     if (!recipe.command.empty() && recipe.command != name)
       throw InputError("{}:{}:{}: this recipe is for {}, not for {}; run it with tessera run {}", recipe.source, recipe.command_line,
@@ -141,7 +144,7 @@ int run_command(const NamedCommand& named, const Words& words) {
     write_out(run::help_text(named.name, named.command.help, spec));
     return kDone;
   }
-  const run::GivenOptions given = gather(named.name, spec.rows, words);
+  const run::GivenOptions given = gather(named.name, own_rows, spec.rows, words);
   std::vector<run::OptionRow> program_rows = run::program_options().rows();
   std::erase_if(program_rows, [&](const run::OptionRow& row) { return run::find_row(own_rows, row.name) != nullptr; });
   run::Settings settings;

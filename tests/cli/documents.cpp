@@ -141,14 +141,14 @@ TEST_F(WithModel, ARecipeRepeatsARun) {
 
 TEST_F(WithModel, ConvertThereAndBack) {
   const TemporaryFolder folder;
-  const auto gguf = folder.path("m.gguf");
-  ASSERT_EQ(run_tessera({"convert", model_, gguf, "--type", "F32"}).exit_code, 0);
-  EXPECT_EQ(run_tessera({"convert", model_, gguf}).exit_code, 2);
-  EXPECT_EQ(run_tessera({"convert", model_, gguf, "--type", "F32", "--force"}).exit_code, 0);
+  const auto copy = folder.path("copy");
+  ASSERT_EQ(run_tessera({"convert", model_, copy, "--type", "F32"}).exit_code, 0);
+  EXPECT_EQ(run_tessera({"convert", model_, copy}).exit_code, 2);
+  EXPECT_EQ(run_tessera({"convert", model_, copy, "--type", "F32", "--force"}).exit_code, 0);
   const auto ids = [](const std::string& model) {
     return run_tessera({"generate", model, "-p", "the sea", "-n", "6", "--dtype", "fp32", "--json"}).json()["ids"];
   };
-  EXPECT_EQ(ids(gguf), ids(model_));
+  EXPECT_EQ(ids(copy), ids(model_));
   size_t entries = 0;
   for ([[maybe_unused]] const auto& entry : std::filesystem::directory_iterator(folder.path())) ++entries;
   EXPECT_EQ(entries, 1u) << "temporary files are left";
