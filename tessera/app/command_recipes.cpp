@@ -101,7 +101,7 @@ void print_schema(const RecipeOptions& options, run::Context& context) {
     return run::recipe_schema(each.name, each.command.help, run::with_program_options(each.command.spec().rows));
   };
   if (!options.command.empty()) {
-    document = schema_of(command_of(commands, options.command, "COMMAND "));
+    document = schema_of(command_of(commands, options.command, "VERB "));
   } else {
     document = {{"$schema", "https://json-schema.org/draft/2020-12/schema"}, {"title", "A recipe of Tessera"}};
     for (const auto& each : commands) {
@@ -149,7 +149,7 @@ run::OptionTable<RecipeOptions> validate_options() {
 }
 run::OptionTable<RecipeOptions> schema_options() {
   return run::OptionTable<RecipeOptions>()
-      .text("COMMAND", &RecipeOptions::command, "one command, in quotes when it has two words; left out: all")
+      .text("VERB", &RecipeOptions::command, "one command, in quotes when it has two words; left out: all")
       .optional()
       .group(run::Group::input)
       .example("tessera recipes schema > tessera.schema.json", "a JSON Schema for an editor")

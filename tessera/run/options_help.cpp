@@ -138,7 +138,7 @@ std::string help_text(const std::string& command, const std::string& help, const
   if (!spec.examples.empty()) out += "\nexamples:\n";
   for (const auto& example : spec.examples) out += fmt::format("  {}\n      {}\n", example.line, example.does);
   for (const auto group : {Group::input, Group::model, Group::method, Group::output, Group::run}) out += group_text(spec.rows, group);
-  out += "\nEvery option has an environment form, such as TESSERA_DTYPE. default < recipe < environment < option.\n";
+  out += "\nEvery option has an environment form (TESSERA_DTYPE): default < recipe < environment < option.\n";
   return out;
 }
 
