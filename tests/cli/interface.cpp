@@ -34,7 +34,8 @@ std::string interface_text() {
   }
   for (const char* command : {"doctor", "env", "version"}) {
     out << command << " --json\n";
-    for (const auto& [field, value] : run_tessera({command, "--json"}).json().items())
+    const Json document = run_tessera({command, "--json"}).json();
+    for (const auto& [field, value] : document.items())
       if (field != "variables") out << "  " << field << " " << value.type_name() << "\n";
   }
   return out.str();
