@@ -38,6 +38,8 @@ if(NOT TESSERA_PLAIN_ONLY)
   add_library(tessera_torch_deps INTERFACE)
   target_link_libraries(tessera_torch_deps INTERFACE tessera_plain_deps ${TORCH_LIBRARIES} OpenMP::OpenMP_CXX PkgConfig::HIGHWAY)
   target_include_directories(tessera_torch_deps SYSTEM INTERFACE ${TORCH_INCLUDE_DIRS})
+  # LibTorch's wheel brings fmt's headers without its library, before Debian's on the include path: there fmt is header-only.
+  target_compile_definitions(tessera_torch_deps INTERFACE FMT_HEADER_ONLY)
   separate_arguments(torch_flags UNIX_COMMAND "${TORCH_CXX_FLAGS}")
   target_compile_options(tessera_torch_deps INTERFACE ${torch_flags})
   message(STATUS "Tessera: LibTorch ${Torch_VERSION}, CUDA ${TORCH_CUDA_LIBRARIES}")

@@ -130,7 +130,7 @@ void write_file(const fs::path& path, std::string_view text) {
   file.commit();
 }
 
-AtomicFolder::AtomicFolder(fs::path path, bool replace) : path_(std::move(path)), replace_(replace) {
+AtomicFolder::AtomicFolder(fs::path path, bool replace) : path_(std::move(path)) {
   if (path_.filename().empty()) path_ = path_.parent_path();  // "out/" is "out"
   std::error_code error;
   const bool exists = fs::exists(path_, error);

@@ -63,7 +63,7 @@ class AtomicFolder {
 
  private:
   std::filesystem::path path_, temporary_;
-  bool replace_ = false, committed_ = false;
+  bool committed_ = false;
 };
 
 }  // namespace tessera

@@ -14,7 +14,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 using Counter = std::unordered_map<std::string, int64_t>;
 
-constexpr std::string_view kMark = "\u2581";
+constexpr std::string_view kBlankMark = "\u2581";
 
 WordCounts sorted_counts(Counter counter) {
   WordCounts words(std::make_move_iterator(counter.begin()), std::make_move_iterator(counter.end()));
@@ -149,7 +149,7 @@ WordCounts count_marked_words(const TextSource& next, const TrainProgress& progr
     constexpr std::string_view blanks = " \t\n\v\f\r";
     for (size_t begin = text.find_first_not_of(blanks); begin != std::string::npos;) {
       const size_t end = std::min(text.find_first_of(blanks, begin), text.size());
-      ++counter[std::string(kMark) + text.substr(begin, end - begin)];
+      ++counter[std::string(kBlankMark) + text.substr(begin, end - begin)];
       begin = text.find_first_not_of(blanks, end);
     }
   });
