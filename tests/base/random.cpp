@@ -25,7 +25,8 @@ TEST(RandomStream, IsAFunctionOfSeedNameAndPosition) {
 }
 
 TEST(RandomStream, IsPhilox4x32WithTheNamesHashInTheUpperCounterWords) {
-  // From an independent implementation, itself checked with Random123's known answer (counter 0, key 0: 6627e8d5 e169c58d bc57ac4c 9b00dbd8).
+  // From an independent implementation, itself checked with Random123's known answer (counter 0, key 0: 6627e8d5 e169c58d bc57ac4c
+  // 9b00dbd8).
   RandomStream stream(7, "shuffle");
   EXPECT_EQ(stream.bits(), 0xd90afa5b02f957b0u);
   EXPECT_EQ(stream.bits(), 0x0494d22c0a9f505cu);
