@@ -10,7 +10,7 @@ add_library(tessera_plain_deps INTERFACE)
 target_link_libraries(tessera_plain_deps INTERFACE fmt::fmt nlohmann_json::nlohmann_json PkgConfig::PLAIN_LIBS Threads::Threads)
 target_include_directories(tessera_plain_deps INTERFACE ${PROJECT_SOURCE_DIR})
 # -Wrestrict: GCC 12 warns wrongly about std::string + literal (GCC bug 105651).
-target_compile_options(tessera_plain_deps INTERFACE -Wall -Wextra -Wno-restrict $<$<BOOL:${TESSERA_WERROR}>:-Werror>)
+target_compile_options(tessera_plain_deps INTERFACE -Wall -Wextra $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict> $<$<BOOL:${TESSERA_WERROR}>:-Werror>)
 target_compile_definitions(tessera_plain_deps INTERFACE TESSERA_VERSION="${PROJECT_VERSION}" TESSERA_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
 
 find_program(MOLD mold)

@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import re
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -23,7 +24,7 @@ CLANG = ["-xc++", "-Wno-everything", '-DTESSERA_COMMIT="tidy"', "-fPIC", "-O2"]
 
 def flags_of(entry):
     """The compile flags of a unity batch that clang understands: no precompiled header of g++."""
-    words, out, skip = entry["command"].split(), [], False
+    words, out, skip = shlex.split(entry["command"]), [], False
     for word in words[1:]:
         if skip:
             skip = False
