@@ -33,7 +33,7 @@ void check_depth(const std::string& text, const fs::path& path) {
 Json read_config_file(const fs::path& path) {
   const std::string text = read_file(path, uint64_t{64} << 20);
   check_depth(text, path);
-  const Json config = Json::parse(text, nullptr, false);
+  Json config = Json::parse(text, nullptr, false);
   if (!config.is_object()) throw InputError("{}: no JSON object; copy the model again", path.string());
   return config;
 }

@@ -183,7 +183,7 @@ end
 )sh";
   for (const auto& [family, verbs] : verbs_by_family(all))
     for (const auto& verb : verbs) {
-      const std::string name = family.empty() ? verb : family + " " + verb;
+      const std::string name = family.empty() ? verb : fmt::format("{} {}", family, verb);
       const auto found = std::find_if(all.begin(), all.end(), [&](const auto& each) { return each.name == name; });
       out += fmt::format("complete -c tessera -f -n {} -a {} -d {}\n",
                          family.empty() ? "\"__tessera_at ''\"" : fish_quote("__tessera_next " + family), verb,

@@ -47,7 +47,7 @@ std::string family_help(const std::string& family) {
                                  "tessera " + family + " COMMAND [INPUT...] [options]");
   if (method != nullptr) out += "\n" + run::wrap(method->title + ", " + method->paper, run::kHelpWidth, 0) + "\n";
   if (!examples.empty()) out += "\nexamples:\n";
-  for (const auto& [line, does] : examples) out += "  " + line + "\n      " + does + "\n";
+  for (const auto& [line, does] : examples) out += fmt::format("  {}\n      {}\n", line, does);
   out += "\ncommands:\n" + run::two_columns(commands, 18);
   if (method != nullptr && method->reproduce) out += "\ntessera reproduce " + family + " repeats its experiment and judges its claims.\n";
   return out + "tessera " + family + " COMMAND --help shows a command's options.\n";

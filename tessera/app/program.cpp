@@ -195,7 +195,7 @@ std::vector<NamedCommand> all_commands() {
   return all;
 }
 
-int run_program(Words words) {
+int run_program(const Words& words) {
   int exit_code = kDone;
   try {
     exit_code = dispatch(words);

@@ -13,7 +13,7 @@ namespace tessera::app {
 enum ExitCode { kDone = 0, kFailed = 1, kWrongInput = 2, kNotHeld = 3, kInterrupted = 130 };
 
 // Runs one command line (without the program's own name).
-int run_program(std::vector<std::string> words);
+int run_program(const std::vector<std::string>& words);
 
 // A command with all its words: "eval perplexity", "shortgpt prune".
 struct NamedCommand {

@@ -15,7 +15,7 @@ constexpr int64_t tokens_a_pass = 1024;
 // The windows [begin, end) of one length as a [B, T] int64 tensor.
 torch::Tensor stack_windows(std::span<const int32_t> ids, std::span<const data::Span> windows) {
   const int64_t length = windows.front().end - windows.front().begin;
-  const auto batch = torch::empty({static_cast<int64_t>(windows.size()), length}, torch::kInt64);
+  auto batch = torch::empty({static_cast<int64_t>(windows.size()), length}, torch::kInt64);
   auto* out = batch.data_ptr<int64_t>();
   for (const data::Span& window : windows) out = std::copy(ids.begin() + window.begin, ids.begin() + window.end, out);
   return batch;

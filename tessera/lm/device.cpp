@@ -54,7 +54,7 @@ torch::Device parse_device(std::string_view name) {
         TORCH_VERSION);
   }
   const int index = numbered ? std::stoi(std::string(name.substr(5))) : 0;
-  const auto count = static_cast<int>(torch::cuda::device_count());
+  const auto count = static_cast<int>(static_cast<unsigned char>(torch::cuda::device_count()));
   if (index >= count) throw InputError("{} is not there; this machine has {} CUDA devices, numbered from 0", tessera::quoted(name), count);
   return {torch::kCUDA, static_cast<torch::DeviceIndex>(index)};
 }

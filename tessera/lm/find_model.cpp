@@ -51,10 +51,10 @@ static fs::path find_in_hub(std::string_view name) {
 
 fs::path find_model(std::string_view name) {
   if (name.empty()) throw InputError("the model's name is empty; give a model folder, a .gguf file or org/name");
-  const fs::path path(name);
+  fs::path path(name);
   std::error_code ignored;
   if (fs::exists(path, ignored)) return path;
-  if (const auto snapshot = find_in_hub(name); !snapshot.empty()) return snapshot;
+  if (auto snapshot = find_in_hub(name); !snapshot.empty()) return snapshot;
   throw InputError("there is no {}; give a model folder, a .gguf file, or org/name from the Hugging Face cache",
                    tessera::quoted(name, 200));
 }

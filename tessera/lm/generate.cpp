@@ -150,7 +150,7 @@ torch::Tensor Generator::keep_running(const std::vector<bool>& goes_on) {
     rows.push_back(static_cast<int64_t>(r));
     still.push_back(std::move(running_[r]));
   }
-  const auto kept = torch::tensor(rows, torch::kInt64).to(model_->device());
+  auto kept = torch::tensor(rows, torch::kInt64).to(model_->device());
   if (rows.size() < running_.size() && !rows.empty()) cache_->select(kept);
   running_ = std::move(still);
   return kept;

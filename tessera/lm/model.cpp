@@ -67,7 +67,7 @@ static torch::Tensor positions_of(const torch::Tensor& ids, const PassOptions& o
     return options.positions.to(ids.device(), torch::kInt64);
   }
   if (real.defined()) return (real.cumsum(1) - 1).clamp_min(0).narrow(1, past, tokens);
-  const auto count = torch::arange(past, past + tokens, ids.options()).unsqueeze(0);
+  auto count = torch::arange(past, past + tokens, ids.options()).unsqueeze(0);
   if (!options.documents.defined()) return count;
   auto begins = torch::ones_like(options.documents, torch::kBool);  // [B, T]: a document begins here
   if (tokens > 1)
@@ -82,7 +82,7 @@ static torch::Tensor real_tokens(const torch::Tensor& ids, const PassOptions& op
   const auto old = cache != nullptr ? cache->mask : torch::Tensor();
   if (!options.mask.defined() && !old.defined()) return {};
   const auto yes = [&](int64_t n) { return torch::ones({ids.size(0), n}, ids.options().dtype(torch::kBool)); };
-  const auto fresh = options.mask.defined() ? options.mask.to(ids.device(), torch::kBool) : yes(ids.size(1));
+  auto fresh = options.mask.defined() ? options.mask.to(ids.device(), torch::kBool) : yes(ids.size(1));
   if (fresh.sizes() != ids.sizes()) {
     throw InputError("the padding mask is {} for ids {}; expected the same shape", tensor::shape_text(fresh.sizes()),
                      tensor::shape_text(ids.sizes()));

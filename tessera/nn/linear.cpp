@@ -61,6 +61,7 @@ void lay_together(std::initializer_list<Linear> layers) {
     if (layer->bias.defined()) biases.push_back(&layer->bias);
   }
   std::vector<torch::Tensor> now;
+  now.reserve(weights.size());
   for (const auto* weight : weights) now.push_back(*weight);
   if (!linear_joined(now).defined()) linear_lay(weights);
   if (biases.size() == weights.size()) linear_lay(biases);

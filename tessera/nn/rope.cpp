@@ -20,7 +20,7 @@ static double rope_llama3(double frequency, const RopeOptions& o) {
 
 torch::Tensor rope_frequencies(const RopeOptions& options, int64_t head_width) {
   if (head_width < 2 || head_width % 2 != 0) throw InputError("rotary positions need an even head width, given {}", head_width);
-  const auto result = torch::empty({head_width / 2}, torch::kFloat32);
+  auto result = torch::empty({head_width / 2}, torch::kFloat32);
   auto* out = result.data_ptr<float>();
   for (int64_t i = 0; i < head_width / 2; ++i) {
     double frequency = 1.0 / std::pow(options.base, 2.0 * static_cast<double>(i) / static_cast<double>(head_width));

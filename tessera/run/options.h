@@ -85,6 +85,7 @@ std::vector<std::string> show_member(const V& member) {
     return member ? show_member(*member) : std::vector<std::string>{};
   } else if constexpr (Listed<V>::value) {
     std::vector<std::string> shown;
+    shown.reserve(member.size());
     for (const auto& value : member) shown.push_back(show_value(value));
     return shown;
   } else {
@@ -172,20 +173,20 @@ class OptionTable {
   const std::vector<std::function<void(const T&)>>& checks() const { return checks_; }
 
  private:
-  OptionRow new_row(const std::string& name, Kind kind, Group group, std::string metavar, std::string help) {
+  OptionRow new_row(const std::string& name, Kind kind, Group group, const std::string& metavar, std::string help) {
     OptionRow row;
     row.positional = !name.empty() && name.front() >= 'A' && name.front() <= 'Z';
     row.required = row.positional;
     for (char c : name) row.name += c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c;
-    row.metavar = row.positional ? name : std::move(metavar);
+    row.metavar = row.positional ? name : metavar;
     row.kind = kind;
     row.group = group;
     row.help = std::move(help);
     return row;
   }
   template <class V>
-  OptionTable& add(const std::string& name, V T::*member, Kind kind, Group group, std::string metavar, std::string help) {
-    OptionRow row = new_row(name, kind, group, std::move(metavar), std::move(help));
+  OptionTable& add(const std::string& name, V T::*member, Kind kind, Group group, const std::string& metavar, std::string help) {
+    OptionRow row = new_row(name, kind, group, metavar, std::move(help));
     row.many = detail::Listed<typename detail::Wrapped<V>::Inner>::value;
     row.defaults = detail::show_member(T{}.*member);
     row.assign = [member](void* settings, const OptionRow& self, const Given& given) {

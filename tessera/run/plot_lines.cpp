@@ -94,7 +94,7 @@ std::string band(const Frame& frame, const Line& line, size_t series) {
     }
     const std::string x = px(frame.x.at(line.x[i]));
     path += fmt::format("{}{} {}", back.empty() ? "M" : "L", x, px(clipped(frame.y, interval.high)));
-    back = fmt::format("L{} {}", x, px(clipped(frame.y, interval.low))) + back;
+    back.insert(0, fmt::format("L{} {}", x, px(clipped(frame.y, interval.low))));
   }
   close();
   return fmt::format("<path class=\"band {}\" d=\"{}\"/>", series_class(series), path);

@@ -84,7 +84,7 @@ RunFolder::RunFolder(const RunFolderOptions& options) : log_(nullptr, std::fclos
 }
 
 fs::path RunFolder::artifact(const fs::path& name) const {
-  const fs::path path = (path_ / "artifacts" / name).lexically_normal();
+  fs::path path = (path_ / "artifacts" / name).lexically_normal();
   const fs::path inside = name.lexically_normal();
   if (name.empty() || name.is_absolute() || inside == "." || *inside.begin() == "..")
     throw std::logic_error("artifact " + name.string() + " is not inside artifacts/");

@@ -42,7 +42,7 @@ QuantisedMatrix empty_result(const torch::Tensor& weight, const QuantOptions& op
 }
 
 // The upper Cholesky factor of the inverse of the damped Hessian; columns that were never used get 1 on the diagonal.
-torch::Tensor inverse_factor(torch::Tensor hessian, double damping) {
+torch::Tensor inverse_factor(const torch::Tensor& hessian, double damping) {
   auto diagonal = hessian.diagonal();
   diagonal.masked_fill_(diagonal == 0, 1.0);
   diagonal.add_(damping * diagonal.mean());

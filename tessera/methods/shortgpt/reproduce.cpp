@@ -52,6 +52,7 @@ double mean_of_pairs(const std::vector<std::vector<double>>& rankings) {
 
 std::vector<double> bi_of(const std::vector<LayerInfluence>& layers) {
   std::vector<double> values;
+  values.reserve(layers.size());
   for (const auto& layer : layers) values.push_back(layer.bi.mean);
   return values;
 }

@@ -50,9 +50,9 @@ struct TrainingPlan {
 
 // AdamW on random windows: warm-up over a tenth of the steps, then a cosine. `logits` maps ids [B, T] to [B, T, V].
 template <class Logits>
-double train(std::vector<torch::Tensor> parameters, const Logits& logits, const Windows& windows, const TrainingPlan& plan, uint64_t seed,
-             run::Context& context, const std::string& name) {
-  for (auto& parameter : parameters) parameter.requires_grad_(true);
+double train(const std::vector<torch::Tensor>& parameters, const Logits& logits, const Windows& windows, const TrainingPlan& plan,
+             uint64_t seed, run::Context& context, const std::string& name) {
+  for (const auto& parameter : parameters) parameter.requires_grad_(true);
   torch::optim::AdamW optimizer(parameters, torch::optim::AdamWOptions(plan.rate).betas({0.9, 0.98}).weight_decay(0.1));
   RandomStream random(seed, "shortgpt/train");
   Progress progress(context.progress(), name, static_cast<uint64_t>(plan.steps), "steps");
@@ -74,7 +74,7 @@ double train(std::vector<torch::Tensor> parameters, const Logits& logits, const 
     last = loss.template item<double>();
     progress.update(static_cast<uint64_t>(step) + 1, fmt::format("loss {:.3f}", last));
   }
-  for (auto& parameter : parameters) parameter.requires_grad_(false);
+  for (const auto& parameter : parameters) parameter.requires_grad_(false);
   return last;
 }
 
@@ -235,6 +235,7 @@ void measure_second_model(run::Report& report, run::Context& context, const Plan
   const auto losses = losses_without(*layers, data.evaluation, variants);
   report.heading("A second model: Gemma3-270M");
   std::vector<double> bi;
+  bi.reserve(influence.size());
   for (const auto& layer : influence) bi.push_back(layer.bi.mean);
   report.text(
       fmt::format("Lowest BI first: {}. Spearman's correlation between BI and the rise of log PPL without the layer: **{:.2f}** over {} "

@@ -165,6 +165,7 @@ std::vector<int64_t> order_by(Metric metric, const std::vector<LayerInfluence>& 
 
 std::vector<int64_t> lowest_span(const std::vector<LayerInfluence>& layers, int64_t count) {
   std::vector<double> distances;
+  distances.reserve(layers.size());
   for (const auto& layer : layers) distances.push_back(layer.angle.mean);
   const int64_t first = ascending(distances).front();
   std::vector<int64_t> span(static_cast<size_t>(count));
