@@ -284,7 +284,6 @@ class Walk {
       case GUMBO_TAG_DT:
       case GUMBO_TAG_DD:
       case GUMBO_TAG_TR:
-        break;
       case GUMBO_TAG_TD:
       case GUMBO_TAG_TH:
         break;

@@ -39,10 +39,9 @@ T converted(GgufType type, const std::byte* at, bool& exact) {
     case GgufType::i64:
       return as(read_number<int64_t>(at));
     case GgufType::f32:
-      if constexpr (std::is_floating_point_v<T>) return static_cast<T>(read_number<float>(at));
-      break;
     case GgufType::f64:
-      if constexpr (std::is_floating_point_v<T>) return static_cast<T>(read_number<double>(at));
+      if constexpr (std::is_floating_point_v<T>)
+        return type == GgufType::f32 ? static_cast<T>(read_number<float>(at)) : static_cast<T>(read_number<double>(at));
       break;
     default:
       break;

@@ -94,6 +94,7 @@ Value Evaluator::slice(const Value& value, const Value& begin, const Value& end,
   charge(picked.size() * 16);
   if (list) {
     std::vector<Value> items;
+    items.reserve(picked.size());
     for (const size_t at : picked) items.push_back(list->items[at]);
     return Value::list(std::move(items), list->form);
   }

@@ -90,6 +90,7 @@ Value sort(Evaluator& evaluator, const Value& input, Arguments& arguments) {
   for (const Value& item : items) {
     if (paths.size() > 1) {
       std::vector<Value> parts;
+      parts.reserve(paths.size());
       for (const Value& path : paths) parts.push_back(sort_key(evaluator, item, path, flag(bound[1])));
       keys.push_back(Value::list(std::move(parts)));
     } else {
@@ -132,6 +133,7 @@ Value extreme(Evaluator& evaluator, std::string_view name, const Value& input, A
   if (items.empty()) return Value::undefined("the list is empty");
   size_t best = 0;
   std::vector<Value> keys;
+  keys.reserve(items.size());
   for (const Value& item : items) keys.push_back(sort_key(evaluator, item, bound[1], flag(bound[0])));
   for (size_t i = 1; i < keys.size(); ++i)
     if (name == "min" ? less(keys[i], keys[best]) : less(keys[best], keys[i])) best = i;
@@ -178,7 +180,8 @@ Value map(Evaluator& evaluator, const Value& input, Arguments arguments) {
       continue;
     }
     Value found = follow(evaluator, item, *bound[0]);
-    mapped.push_back(found.is_undefined() && bound[1] ? *bound[1] : std::move(found));
+    if (found.is_undefined() && bound[1]) found = *bound[1];
+    mapped.push_back(std::move(found));
   }
   return Value::list(std::move(mapped), Form::generator);
 }
@@ -271,7 +274,7 @@ Value rounded(const Value& input, Arguments& arguments) {
 
 Value to_whole(const Value& input, Arguments& arguments) {
   const Bound bound = bind(std::move(arguments), {"default", "base"}, "int");
-  const Value fallback = bound[0] ? *bound[0] : Value(0);
+  Value fallback = bound[0] ? *bound[0] : Value(0);
   if (input.integer()) return input;
   if (input.boolean()) return *input.boolean() ? 1 : 0;
   if (input.real()) return std::abs(*input.real()) < 9.2e18 ? Value(static_cast<int64_t>(*input.real())) : fallback;

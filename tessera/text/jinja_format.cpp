@@ -55,7 +55,7 @@ Spec parse_spec(std::string_view text) {
   return spec;
 }
 
-std::string pad(const std::string& sign, std::string body, const Spec& spec, char natural) {
+std::string pad(const std::string& sign, const std::string& body, const Spec& spec, char natural) {
   const char align = spec.align ? spec.align : natural;
   const int64_t missing = spec.width - static_cast<int64_t>(length(sign) + length(body));
   const auto run = [&](int64_t count) {

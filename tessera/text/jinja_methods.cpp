@@ -31,6 +31,7 @@ std::optional<std::string_view> optional_text(const std::optional<Value>& value,
 
 Value texts(Evaluator& evaluator, const std::vector<std::string_view>& parts, Form form = Form::list) {
   std::vector<Value> items;
+  items.reserve(parts.size());
   for (const std::string_view part : parts) items.emplace_back(part);
   evaluator.charge(items.size() * 64);
   return Value::list(std::move(items), form);

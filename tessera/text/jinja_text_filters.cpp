@@ -55,7 +55,7 @@ std::string truncated(const Value& input, Arguments& arguments) {
   const int64_t limit = bound[0] ? whole_number(*bound[0], "the length of truncate") : 255;
   const std::string end = bound[2] ? text_argument(*bound[2], "the end of truncate") : "...";
   const int64_t leeway = bound[3] && !bound[3]->is_none() ? whole_number(*bound[3], "the leeway of truncate") : 5;
-  const std::string source = to_text(input);
+  std::string source = to_text(input);
   const auto offsets = point_offsets(source);
   const auto size = static_cast<int64_t>(offsets.size()) - 1, end_size = static_cast<int64_t>(length(end));
   if (limit < end_size || leeway < 0) throw InputError("truncate to {} characters leaves no room for its end of {}", limit, end_size);

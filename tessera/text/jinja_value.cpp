@@ -113,7 +113,8 @@ Value Value::list(std::vector<Value> items, Form form, bool group) {
 Value Value::dict(std::vector<std::pair<Value, Value>> items) {
   auto dict = std::make_shared<Dict>();
   dict->items.reserve(items.size());
-  for (auto& [key, value] : items) {
+  for (std::pair<Value, Value>& item : items) {
+    Value &key = item.first, &value = item.second;
     if (key.dict() || (key.list() && key.list()->form == Form::list))
       throw InputError("a {} is used as the key of a dict; keys are strings, numbers, True, False, None or tuples", type_name(key));
     dict->depth = std::max({dict->depth, key.depth() + 1, value.depth() + 1});

@@ -56,7 +56,7 @@ std::string StreamDecoder::push(TokenId id) {
     shown_.resize(0);
     shown_.append(text, 0, stable);
   }
-  std::string out = release(std::move(fresh), false);
+  std::string out = release(fresh, false);
   if (stable == text.size() && shown_.size() == text.size()) move_window();
   return out;
 }
@@ -70,7 +70,7 @@ std::string StreamDecoder::finish() {
   return out;
 }
 
-std::string StreamDecoder::release(std::string fresh, bool last) {
+std::string StreamDecoder::release(const std::string& fresh, bool last) {
   held_ += fresh;
   size_t first = std::string::npos;
   for (const std::string& stop : options_.stop) {

@@ -26,7 +26,7 @@ class StreamDecoder {
   const std::string& stop_string() const { return found_; }  // the one that ended the stream; empty before
 
  private:
-  std::string release(std::string fresh, bool last);
+  std::string release(const std::string& fresh, bool last);
   void move_window();
   bool in_byte_run(TokenId id) const;
 

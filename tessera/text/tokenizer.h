@@ -43,7 +43,7 @@ class Tokenizer {
   // template come from the files beside it. Throws InputError, naming the file and the field.
   static Tokenizer load(const std::filesystem::path& path);
   // From the text of a tokenizer.json; `source` is what errors call it. Throws InputError; never crashes, whatever the bytes.
-  static Tokenizer from_json(std::string_view json, std::string source = "tokenizer.json");
+  static Tokenizer from_json(std::string_view json, const std::string& source = "tokenizer.json");
   // From its parts. Throws InputError when they contradict each other.
   explicit Tokenizer(TokenizerSpec spec);
   Tokenizer(Tokenizer&&) noexcept;

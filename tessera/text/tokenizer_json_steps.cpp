@@ -46,7 +46,7 @@ Pattern parse_pattern(const JsonNode& node) {
 }
 
 std::string one_character(const JsonNode& node) {
-  const std::string text = node.string();
+  std::string text = node.string();
   if (text.empty() || !valid_utf8(text) || char_length(text[0]) != text.size()) node.refuse("one character");
   return text;
 }

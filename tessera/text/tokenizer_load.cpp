@@ -73,7 +73,7 @@ void read_roles(const fs::path& folder, TokenizerSpec& spec) {
   }
 }
 
-Tokenizer Tokenizer::from_json(std::string_view json, std::string source) { return Tokenizer(parse_tokenizer_json(json, source)); }
+Tokenizer Tokenizer::from_json(std::string_view json, const std::string& source) { return Tokenizer(parse_tokenizer_json(json, source)); }
 
 Tokenizer Tokenizer::load(const fs::path& path) {
   fs::path file = path;

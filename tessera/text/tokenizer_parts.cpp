@@ -92,7 +92,7 @@ void Tokenizer::Parts::name_pieces() {
   TokenId most = -1;
   for (const VocabEntry& entry : spec.vocab) most = std::max(most, entry.id);
   for (const AddedToken& token : spec.added_tokens) most = std::max(most, token.id);
-  const auto size = static_cast<size_t>(most + 1);
+  const auto size = static_cast<size_t>(most) + 1;
   pieces.resize(size);
   decoded.resize(size);
   known.resize(size);

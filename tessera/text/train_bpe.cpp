@@ -193,6 +193,7 @@ std::vector<std::string> frequent_characters(const WordCounts& words) {
       counts[text.substr(at, char_length(text[at]))] += count, all += count;
   }
   std::vector<std::pair<int64_t, std::string>> order;
+  order.reserve(counts.size());
   for (const auto& [character, count] : counts) order.emplace_back(-count, character);
   std::sort(order.begin(), order.end());
   std::vector<std::string> kept;

@@ -98,6 +98,7 @@ class UnigramTrainer {
     const auto substrings = frequent_substrings(words_, options_.longest_piece, options_.vocab.progress);
     for (const auto& [text, count] : characters) pieces_.push_back({text, static_cast<double>(count), true});
     std::vector<Piece> longer;
+    longer.reserve(substrings.size());
     for (const auto& [text, count] : substrings)  // what a piece covers: its count times its characters
       longer.push_back({std::string(text), static_cast<double>(count) * static_cast<double>(count_chars(text)), false});
     std::sort(longer.begin(), longer.end(), by_score);

@@ -46,7 +46,7 @@ UnigramModel::UnigramModel(const TokenizerSpec& spec)
   double least = std::numeric_limits<double>::infinity();
   TokenId most = -1;
   for (const VocabEntry& entry : spec.vocab) most = std::max(most, entry.id);
-  scores_.resize(static_cast<size_t>(most + 1), 0);
+  scores_.resize(static_cast<size_t>(most) + 1, 0);
   for (const VocabEntry& entry : spec.vocab) {
     pieces_.insert(entry.piece, entry.id);
     if (!entry.piece.empty()) trie_.insert(entry.piece, entry.id);
