@@ -39,7 +39,7 @@ run_check() {  # NAME COMMAND...
 }
 
 run_lint() {
-  install_debian clang-format-14 clang-tidy-14
+  install_debian clang-14 clang-format-14 clang-tidy-14
   run_check style "$venv/bin/python" "$root/tests/style/check.py" "$root"
   run_check clang-format "$venv/bin/python" "$root/tests/style/format.py" "$root"
   run_check clang-tidy "$venv/bin/python" "$root/tests/style/tidy.py" "$root" "$build"
