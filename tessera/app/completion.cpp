@@ -21,6 +21,7 @@ struct CompletedCommand {
 
 std::vector<CompletedCommand> completed(const std::vector<NamedCommand>& commands) {
   std::vector<CompletedCommand> all;
+  all.reserve(commands.size());
   for (const auto& each : commands) all.push_back({each.name, each.command.help, run::with_program_options(each.command.spec().rows)});
   return all;
 }

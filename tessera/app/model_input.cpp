@@ -41,6 +41,7 @@ std::vector<int64_t> wide(const std::vector<text::TokenId>& ids) { return {ids.b
 
 std::vector<text::TokenId> narrow(const std::vector<int64_t>& ids) {
   std::vector<text::TokenId> out;
+  out.reserve(ids.size());
   for (const int64_t id : ids) out.push_back(static_cast<text::TokenId>(id));
   return out;
 }
