@@ -39,10 +39,16 @@ run_check() {  # NAME COMMAND...
 }
 
 run_lint() {
-  install_debian clang-14 clang-format-14 clang-tidy-14
+  install_debian clang-format-14
   run_check style "$venv/bin/python" "$root/tests/style/check.py" "$root"
   run_check clang-format "$venv/bin/python" "$root/tests/style/format.py" "$root"
+}
+
+run_long_lint() {
+  run_lint
+  install_debian clang-14 clang-tidy-14
   run_check clang-tidy "$venv/bin/python" "$root/tests/style/tidy.py" "$root" "$build"
+  run_check install bash "$root/tests/install/check.sh" "$root" "$build"
 }
 
 run_parity() {
@@ -73,7 +79,7 @@ run_tests() {
   configure "$folder" "${options[@]}"
   mkdir -p "$log"
   case $mode in
-    lint) run_lint ;;
+    lint) run_long_lint ;;
     *)
       build_targets "$folder" all
       [ "$mode" = sanitize ] || touch -c "$build/bin/tessera"
@@ -83,7 +89,6 @@ run_tests() {
   [ "$mode" != parity ] || run_parity
   if [ "$mode" = normal ] && [ "$filter" = "*" ]; then
     run_lint
-    run_check install bash "$root/tests/install/check.sh" "$root" "$build"
   fi
   printf 'in %d s\n' $((SECONDS - started))
   printf '%d passed, %d failed, %d skipped\n' "$passed" "$failed" "$skipped"
