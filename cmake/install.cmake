@@ -8,5 +8,5 @@ install(DIRECTORY tessera DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING
 configure_package_config_file(cmake/TesseraConfig.cmake.in ${CMAKE_BINARY_DIR}/generated/TesseraConfig.cmake
   INSTALL_DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/Tessera PATH_VARS CMAKE_INSTALL_INCLUDEDIR CMAKE_INSTALL_LIBDIR)
 write_basic_package_version_file(${CMAKE_BINARY_DIR}/generated/TesseraConfigVersion.cmake COMPATIBILITY SameMinorVersion)
-install(FILES ${CMAKE_BINARY_DIR}/generated/TesseraConfig.cmake ${CMAKE_BINARY_DIR}/generated/TesseraConfigVersion.cmake
+install(FILES ${PROJECT_SOURCE_DIR}/cmake/FindLibTorch.cmake ${CMAKE_BINARY_DIR}/generated/TesseraConfig.cmake ${CMAKE_BINARY_DIR}/generated/TesseraConfigVersion.cmake
   DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/Tessera)

@@ -32,17 +32,22 @@ if(TESSERA_FUZZ)
 endif()
 
 if(NOT TESSERA_PLAIN_ONLY)
-  find_package(Torch REQUIRED)
-  find_package(OpenMP REQUIRED COMPONENTS CXX)  # at::parallel_for is a template over OpenMP; libgomp.so.1 is the one LibTorch loads
+  list(APPEND CMAKE_MODULE_PATH ${PROJECT_SOURCE_DIR}/cmake)
+  find_package(LibTorch 2.0 REQUIRED)
+  find_package(OpenMP REQUIRED COMPONENTS CXX)  # at::parallel_for is a template over OpenMP
   pkg_check_modules(HIGHWAY REQUIRED IMPORTED_TARGET libhwy)
   add_library(tessera_torch_deps INTERFACE)
-  target_link_libraries(tessera_torch_deps INTERFACE tessera_plain_deps ${TORCH_LIBRARIES} OpenMP::OpenMP_CXX PkgConfig::HIGHWAY)
-  target_include_directories(tessera_torch_deps SYSTEM INTERFACE ${TORCH_INCLUDE_DIRS})
+  target_link_libraries(tessera_torch_deps INTERFACE tessera_plain_deps LibTorch::torch PkgConfig::HIGHWAY)
+  if(LibTorch_GOMP)  # the runtime that LibTorch loads is the only one in the process
+    separate_arguments(openmp_flags UNIX_COMMAND "${OpenMP_CXX_FLAGS}")
+    target_compile_options(tessera_torch_deps INTERFACE ${openmp_flags})
+    target_link_libraries(tessera_torch_deps INTERFACE ${LibTorch_GOMP})
+  else()
+    target_link_libraries(tessera_torch_deps INTERFACE OpenMP::OpenMP_CXX)
+  endif()
   # LibTorch's wheel brings fmt's headers without its library, before Debian's on the include path: there fmt is header-only.
   target_compile_definitions(tessera_torch_deps INTERFACE FMT_HEADER_ONLY)
-  separate_arguments(torch_flags UNIX_COMMAND "${TORCH_CXX_FLAGS}")
-  target_compile_options(tessera_torch_deps INTERFACE ${torch_flags})
-  message(STATUS "Tessera: LibTorch ${Torch_VERSION}, CUDA ${TORCH_CUDA_LIBRARIES}")
+  message(STATUS "Tessera: LibTorch ${LibTorch_VERSION} at ${LibTorch_ROOT}, CUDA ${LibTorch_CUDA}")
 endif()
 
 # Parquet comes from the pyarrow wheel beside LibTorch's wheel, or from -DTESSERA_PYARROW=DIR; without it the reader says how to get it.
