@@ -1,5 +1,7 @@
 #include "tessera/nn/linear.h"
 
+#include <algorithm>
+
 #include "tessera/base/error.h"
 
 namespace tessera::nn {
@@ -13,7 +15,10 @@ torch::Tensor LinearImpl::forward(const torch::Tensor& x) {
   if (x.size(-1) != weight.size(1)) {
     throw InputError("a linear layer takes {} values, given {}; check the width of what runs into it", weight.size(1), x.size(-1));
   }
-  return at::linear(x, weight, bias);
+  const auto y = at::linear(x, weight, bias);
+  if (!low_rank || !low_rank->on) return y;
+  const auto inner = at::linear(x, low_rank->a.to(x.scalar_type()));  // [..., r]
+  return at::add(y, at::linear(inner, low_rank->b.to(x.scalar_type())), low_rank->scale);
 }
 
 namespace {
@@ -68,7 +73,8 @@ void lay_together(std::initializer_list<Linear> layers) {
 }
 
 torch::Tensor run_together(std::initializer_list<Linear> layers, const torch::Tensor& x) {
-  if (!torch::GradMode::is_enabled()) {
+  const bool plain = std::none_of(layers.begin(), layers.end(), [](Linear layer) { return layer->low_rank && layer->low_rank->on; });
+  if (plain && !torch::GradMode::is_enabled()) {
     std::vector<torch::Tensor> weights, biases;
     for (auto layer : layers) {
       weights.push_back(layer->weight);

@@ -5,8 +5,17 @@
 #include <torch/torch.h>
 
 #include <initializer_list>
+#include <optional>
 
 namespace tessera::nn {
+
+// What a layer adds to its weight without forming the sum: scale * b a (LoRA, arXiv 2106.09685).
+struct LowRank {
+  torch::Tensor a;     // [r, in]; float32 also beside a bfloat16 weight
+  torch::Tensor b;     // [out, r]
+  double scale = 1.0;  // alpha / r
+  bool on = true;      // false: the layer works as if there were none
+};
 
 // Sizes of a Linear. Members of the module are `weight` [out, in] and `bias` [out] (undefined without bias), as in checkpoints.
 class LinearImpl : public torch::nn::Module {
@@ -16,6 +25,7 @@ class LinearImpl : public torch::nn::Module {
   torch::Tensor forward(const torch::Tensor& x);
 
   torch::Tensor weight, bias;
+  std::optional<LowRank> low_rank;  // no parameter of the module: a checkpoint's names stay those of the plain layer
 };
 TORCH_MODULE(Linear);
 
@@ -23,8 +33,8 @@ TORCH_MODULE(Linear);
 // product. The layers must agree in input width and in having a bias. Values are kept.
 void lay_together(std::initializer_list<Linear> layers);
 
-// The layers' outputs side by side, [..., sum of outs]: one product when their weights lie together (see lay_together) and no gradient is
-// recorded, else one product a layer and a concatenation. x: [..., in].
+// The layers' outputs side by side, [..., sum of outs]: one product when their weights lie together (see lay_together), no gradient is
+// recorded and nothing is added to a weight, else one product a layer and a concatenation. x: [..., in].
 torch::Tensor run_together(std::initializer_list<Linear> layers, const torch::Tensor& x);
 
 }  // namespace tessera::nn
