@@ -1,0 +1,72 @@
+#include "tessera/train/head_loss.h"
+
+#include "tessera/base/error.h"
+#include "tessera/kernels/cross_entropy_grad.h"
+#include "tessera/tensor/shapes.h"
+
+namespace tessera::train {
+
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+// [n] nats, and softmax - one-hot written over `logits` (rows without target: 0).
+torch::Tensor losses_and_gradient(torch::Tensor& logits, const torch::Tensor& targets) {
+  if (kernels::cross_entropy_grad_takes(logits)) return kernels::cross_entropy_grad_(logits, targets);
+  const auto wide = logits.to(torch::kFloat32).log_softmax(-1);
+  const auto rows = targets.clamp_min(0).unsqueeze(-1), counted = targets.ge(0).unsqueeze(-1);
+  const auto nats = wide.gather(-1, rows).neg().masked_fill(counted.logical_not(), 0.0).squeeze(-1);
+  logits.copy_(wide.exp().scatter_add(-1, rows, torch::full(rows.sizes(), -1.0, wide.options())).mul_(counted));
+  return nats;
+}
+
+struct HeadLoss : torch::autograd::Function<HeadLoss> {
+  static torch::Tensor forward(AutogradContext* ctx, const torch::Tensor& hidden, const torch::Tensor& weight, const torch::Tensor& targets,
+                               int64_t chunk) {
+    const bool for_hidden = hidden.requires_grad(), for_weight = weight.requires_grad();
+    const auto total = torch::zeros({}, torch::dtype(torch::kFloat64));
+    auto d_hidden = for_hidden ? torch::empty_like(hidden) : torch::Tensor();
+    auto d_weight = for_weight ? torch::zeros_like(weight, torch::kFloat32) : torch::Tensor();
+    for (int64_t i = 0; i < hidden.size(0); i += chunk) {
+      const int64_t n = std::min(chunk, hidden.size(0) - i);
+      const auto h = hidden.narrow(0, i, n);
+      auto logits = at::linear(h, weight);
+      total.add_(losses_and_gradient(logits, targets.narrow(0, i, n)).sum(torch::kFloat64));
+      if (for_hidden) {
+        auto rows = d_hidden.narrow(0, i, n);
+        at::mm_out(rows, logits, weight);
+      }
+      if (!for_weight) continue;
+      if (weight.scalar_type() == torch::kFloat32) {
+        d_weight.addmm_(logits.t(), h);
+      } else {
+        d_weight.add_(at::mm(logits.t(), h));
+      }
+    }
+    ctx->save_for_backward({d_hidden, d_weight.defined() ? d_weight.to(weight.scalar_type()) : d_weight});
+    return total.to(torch::kFloat32);
+  }
+  static variable_list backward(AutogradContext* ctx, const variable_list& dy) {
+    const auto saved = ctx->get_saved_variables();
+    const auto scaled = [&](const torch::Tensor& t) { return t.defined() ? t * dy[0].to(t.scalar_type()) : t; };
+    return {scaled(saved[0]), scaled(saved[1]), {}, {}};
+  }
+};
+
+}  // namespace
+
+torch::Tensor head_loss(const torch::Tensor& hidden, const torch::Tensor& weight, const torch::Tensor& targets,
+                        const HeadLossOptions& options) {
+  const auto [n, d] = tensor::dims<2>(hidden, "hidden");
+  const auto [v, width] = tensor::dims<2>(weight, "the head's weight");
+  if (width != d || targets.dim() != 1 || targets.size(0) != n || hidden.scalar_type() != weight.scalar_type()) {
+    throw InputError("head_loss of hidden {} with a weight {} and targets {}; expected [N, D], [V, D], [N], and one dtype",
+                     tensor::shape_text(hidden.sizes()), tensor::shape_text(weight.sizes()), tensor::shape_text(targets.sizes()));
+  }
+  const int64_t chunk = options.chunk > 0 ? options.chunk : std::clamp<int64_t>((int64_t{4} << 20) / v, 64, 4096);
+  if (!torch::GradMode::is_enabled()) return HeadLoss::apply(hidden.detach(), weight.detach(), targets, chunk);
+  return HeadLoss::apply(hidden, weight, targets, chunk);
+}
+
+}  // namespace tessera::train
