@@ -10,6 +10,7 @@
 
 #include "tessera/app/failure.h"
 #include "tessera/app/machine.h"
+#include "tessera/app/train_options.h"
 #include "tessera/base/error.h"
 #include "tessera/base/files.h"
 #include "tessera/methods/methods.h"
@@ -149,7 +150,8 @@ int run_command(const NamedCommand& named, const Words& words) {
   std::erase_if(program_rows, [&](const run::OptionRow& row) { return run::find_row(own_rows, row.name) != nullptr; });
   run::Settings settings;
   run::fill_rows(program_rows, given, &settings);
-  run::check_outputs(spec.rows, given, settings.force);
+  // A command that can resume looks at its folder itself: what it goes on with is there already.
+  run::check_outputs(spec.rows, given, settings.force || run::find_row(own_rows, "resume") != nullptr);
   const auto work = named.command.prepare(given);
   apply_settings(settings);
 
@@ -179,6 +181,7 @@ int dispatch(Words words) {
   const auto commands = all_commands();
   const bool help = has_word(words, {"--help", "-h"});
   if (words[0] == "run" && !help) words = unfold_recipe(commands, words);
+  if (words[0] == "train" && !help) unfold_train(words);
   if (help && (words.size() == 1 || words[1].starts_with("-")) && !verbs_of(commands, words[0]).empty())
     return write_out(family_help(words[0])), kDone;
   const NamedCommand& command = find_command(commands, words);

@@ -49,12 +49,16 @@ void save_model(const Transformer& model, const fs::path& folder, const SaveOpti
   const auto config = config_to_write(model->config(), dtype);
   write_file(target.folder() / "config.json", config.dump(2) + "\n");
   tensor::save_safetensors(target.folder(), tensors, {{"format", "pt"}}, static_cast<uint64_t>(options.shard_bytes));
-  if (fs::is_directory(options.source)) {
-    copy_companions(options.source, target.folder());
-  } else if (!options.source.empty()) {
-    write_tokenizer_files(options.source, config, target.folder());
-  }
+  if (!options.source.empty()) copy_tokenizer_files(options.source, config, target.folder());
   target.commit();
+}
+
+void copy_tokenizer_files(const fs::path& source, const Json& config, const fs::path& folder) {
+  if (fs::is_directory(source)) {
+    copy_companions(source, folder);
+  } else {
+    write_tokenizer_files(source, config, folder);
+  }
 }
 
 }  // namespace tessera::lm

@@ -19,4 +19,7 @@ struct SaveOptions {
 // temporary folder beside it that is renamed at the end. Throws InputError when `folder` exists and is not empty.
 void save_model(const Transformer& model, const std::filesystem::path& folder, const SaveOptions& options = {});
 
+// Tokenizer, chat template and generation settings of a model (its folder or .gguf; `config` is its config.json) into an existing folder.
+void copy_tokenizer_files(const std::filesystem::path& source, const Json& config, const std::filesystem::path& folder);
+
 }  // namespace tessera::lm

@@ -95,12 +95,15 @@ void Context::result_line(const nlohmann::ordered_json& document) {
 
 const nlohmann::ordered_json& Context::document() const { return *document_; }
 
-RunFolder& Context::folder() {
+RunFolder& Context::folder() { return open_folder(false); }
+RunFolder& Context::resumed_folder() { return open_folder(true); }
+
+RunFolder& Context::open_folder(bool resume) {
   if (!folder_) {
     std::string name = command_.empty() ? "run" : command_;
     std::replace(name.begin(), name.end(), ' ', '-');
     folder_ = std::make_unique<RunFolder>(RunFolderOptions{
-        .name = std::move(name), .out = settings_.out, .if_exists = settings_.force ? IfExists::replace : IfExists::refuse});
+        .name = std::move(name), .out = settings_.out, .if_exists = resume ? IfExists::resume : settings_.force ? IfExists::replace : IfExists::refuse});
     folder_->write_recipe(recipe_);
   }
   return *folder_;

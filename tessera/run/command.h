@@ -85,6 +85,8 @@ class Context {
 
   // The folder of this run, made with the resolved recipe in it when first asked for. Throws WorkError when it cannot be made.
   RunFolder& folder();
+  // The same for a run that may continue an earlier one in --out: its files stay and grow.
+  RunFolder& resumed_folder();
   bool has_folder() const { return folder_ != nullptr; }
 
   // A claim was not held, a bar was missed: the program exits 3 once the command has returned.
@@ -93,6 +95,7 @@ class Context {
 
  private:
   void note_line(const std::string& line);
+  RunFolder& open_folder(bool resume);
 
   Settings settings_;
   Sinks sinks_;

@@ -144,11 +144,11 @@ class Tokeniser {
 
 }  // namespace
 
-std::vector<CorpusName> parse_corpora(const std::vector<std::string>& words) {
+std::vector<CorpusName> parse_corpora(const std::vector<std::string>& words, bool tokenised) {
   std::vector<CorpusName> corpora;
   for (const auto& word : words) {
     CorpusName corpus = split_weight(word);
-    if (!fs::exists(corpus.given) && !is_source(corpus.given)) {
+    if (!tokenised && !fs::exists(corpus.given) && !is_source(corpus.given)) {
       try {
         (void)data::find_source(corpus.given);
       } catch (const InputError& error) {

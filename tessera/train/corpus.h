@@ -19,8 +19,9 @@ struct CorpusName {
 };
 
 // Reads words such as "anarchism", "letters/", "anarchism=3". A path that exists wins over a source of its name. Names are made unique.
-// Throws InputError when a word is neither, naming the nearest source, and for a weight that is not positive.
-std::vector<CorpusName> parse_corpora(const std::vector<std::string>& words);
+// Throws InputError when a word is neither (unless `tokenised`: its tokens are there already), naming the nearest source, and for a weight
+// that is not positive.
+std::vector<CorpusName> parse_corpora(const std::vector<std::string>& words, bool tokenised = false);
 
 // Hands every document's text to `sink` until it returns false. Rows of jsonl, csv and Parquet give their field `text`. Throws InputError
 // with file and line.

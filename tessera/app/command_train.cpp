@@ -1,0 +1,164 @@
+// train: a language model from a person's texts, stopped and continued at will.
+
+#include <chrono>
+
+#include "tessera/app/commands.h"
+#include "tessera/app/machine.h"
+#include "tessera/app/train_report.h"
+#include "tessera/app/train_setup.h"
+#include "tessera/base/error.h"
+#include "tessera/base/files.h"
+#include "tessera/lm/save.h"
+#include "tessera/run/environment.h"
+#include "tessera/train/optim_rows.h"
+
+namespace tessera::app {
+
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::ordered_json;
+
+std::string bytes_text(int64_t bytes) { return short_bytes(static_cast<double>(bytes)); }
+
+void check_memory(const train::TrainPlan& plan) {
+  const auto memory = static_cast<int64_t>(run::environment().memory_bytes);
+  if (plan.bytes() <= memory) return;
+  throw InputError(
+      "training needs about {} of memory ({} of it activations), and this machine allows {}; give a smaller --micro, --recompute, "
+      "or a smaller model",
+      bytes_text(plan.bytes()), bytes_text(plan.activations), bytes_text(memory));
+}
+
+Json plan_json(const train::TrainPlan& plan, double rate) {
+  return {{"parameters", plan.parameters},
+          {"trained", plan.trained},
+          {"steps", plan.steps},
+          {"tokens", plan.tokens},
+          {"bytes",
+           {{"weights", plan.weights},
+            {"gradients", plan.gradients},
+            {"masters", plan.masters},
+            {"optimizer", plan.optimizer},
+            {"averages", plan.averages},
+            {"activations", plan.activations},
+            {"head", plan.head},
+            {"program", plan.program},
+            {"total", plan.bytes()}}},
+          {"flops_per_step", plan.flops},
+          {"product_rate", rate},
+          {"seconds", plan.flops * static_cast<double>(plan.steps) / rate}};
+}
+
+// Prints the plan; nothing is allocated but the model's shapes.
+void dry_run(const TrainCommand& options, run::Context& context) {
+  const auto corpora = train::parse_corpora(options.data, false);
+  const auto config = planned_config(options);
+  const auto language = language_options(options, corpora, {});
+  train::check_stages(language, config);
+  const auto dtype = train_dtype(context.settings().dtype);
+  lm::Transformer shapes(config);  // its memory is reserved and never touched
+  shapes->to(dtype);
+  const auto plan = plan_of(options, shapes, language);
+  const double rate = train::product_rate(config, std::min<int64_t>(language.batch, 2048), dtype);
+  context.line("{} parameters, {} trained, {}", short_count(static_cast<double>(plan.parameters)),
+               short_count(static_cast<double>(plan.trained)), dtype == torch::kBFloat16 ? "bf16 with fp32 masters" : "fp32");
+  context.line("memory: {} weights, {} gradients, {} masters, {} optimizer, {} averages, {} activations, {} head, {} program: {} of {}",
+               bytes_text(plan.weights), bytes_text(plan.gradients), bytes_text(plan.masters), bytes_text(plan.optimizer),
+               bytes_text(plan.averages), bytes_text(plan.activations), bytes_text(plan.head), bytes_text(plan.program),
+               bytes_text(plan.bytes()), bytes_text(static_cast<int64_t>(run::environment().memory_bytes)));
+  const double step = plan.flops / rate;
+  context.line("a step of {} tokens: {:.1f} GFLOP, at best {} with this machine's products ({:.0f} GFLOP/s)", language.batch,
+               plan.flops / 1e9, short_duration(step), rate / 1e9);
+  if (options.tokens > 0 || !options.stages.empty()) {
+    context.line("{} steps, {} tokens: at best {}", plan.steps, short_count(static_cast<double>(plan.tokens)),
+                 short_duration(step * static_cast<double>(plan.steps)));
+  } else {
+    context.line("three passes over the data: give --tokens for the time of a run");
+  }
+  context.result(plan_json(plan, rate));
+  check_memory(plan);
+}
+
+// The finished model under <run>/model, with averaged weights when there are some.
+fs::path write_final_model(train::Trainer& trainer, const fs::path& run) {
+  const fs::path path = run / "model";
+  AtomicFolder folder(path, true);
+  trainer.with_averaged_weights([&] { trainer.task().write_model(folder.folder()); });
+  folder.commit();
+  return path;
+}
+
+void summarise(const TrainSetup& setup, const train::Trainer& trainer, const TrainReport& report, const fs::path& model, double seconds,
+               run::Context& context) {
+  const auto& history = report.history();
+  const double smoothed = history.smoothed.empty() ? 0.0 : history.smoothed.back();
+  const bool evaluated = !history.eval_loss.empty();
+  context.line("{} steps, {} tokens, loss {:.3f}{}, {} ({:.0f} tokens/s)", trainer.steps_done(),
+               short_count(static_cast<double>(trainer.tokens_seen())), smoothed,
+               evaluated ? fmt::format(", held-out loss {:.3f}", history.eval_loss.back()) : "", short_duration(seconds),
+               report.tokens_per_second());
+  context.line("model:  {}    tessera generate {} -p \"Once\" -n 60", model.string(), model.string());
+  context.line("report: {}", (setup.folder / "report.html").string());
+  Json document{{"run", setup.folder.string()},
+                {"model", model.string()},
+                {"report", (setup.folder / "report.html").string()},
+                {"steps", trainer.steps_done()},
+                {"tokens", trainer.tokens_seen()},
+                {"parameters", lm::parameter_count(setup.model->config())},
+                {"loss", history.loss.empty() ? Json() : Json(history.loss.back())},
+                {"smoothed", smoothed},
+                {"eval_loss", evaluated ? Json(history.eval_loss.back()) : Json()},
+                {"seconds", seconds},
+                {"tokens_per_second", report.tokens_per_second()},
+                {"peak_rss_bytes", peak_rss_bytes()}};
+  context.result(std::move(document));
+}
+
+train::LoopOptions loop_options(const TrainCommand& options, int64_t steps) {
+  return {.steps = steps,
+          .save_every = options.save_every > 0 ? options.save_every : std::clamp<int64_t>(steps / 10, 1, 200),
+          .eval_every = options.eval_every > 0 ? options.eval_every : std::max<int64_t>(1, steps / 20)};
+}
+
+void train_model(const TrainCommand& options, run::Context& context) {
+  if (options.dry_run) return dry_run(options, context);
+  const auto start = std::chrono::steady_clock::now();
+  auto setup = set_up_training(options, context);
+  const auto plan = plan_of(options, setup.model, setup.language);
+  check_memory(plan);
+  auto& folder = options.resume ? context.resumed_folder() : context.folder();
+  int64_t longest = 0;
+  for (const auto& stage : setup.language.stages) longest = std::max(longest, stage.length);
+  const auto mixed =
+      std::make_shared<train::MixedTokens>(std::move(setup.corpora), train::MixedTokensOptions{.seed = context.settings().seed,
+                                                                                               .piece = std::max<int64_t>(2, longest),
+                                                                                               .mask_documents = options.mask_documents});
+  const auto write = [&setup](const fs::path& to) { lm::save_model(setup.model, to, {.source = setup.folder / "tokenizer"}); };
+  train::Trainer trainer(train::language_task(setup.model, mixed, setup.held_out, setup.language, write),
+                         trainer_options(options, setup.model->config(), plan.tokens, setup.fresh));
+  if (setup.checkpoint) trainer.read(*setup.checkpoint);
+  context.note("{}: {} parameters, {}, {} steps of {} tokens{}", setup.folder.string(), short_count(static_cast<double>(plan.parameters)),
+               setup.model->dtype() == torch::kBFloat16 ? "bf16 with fp32 masters" : "fp32", plan.steps, setup.language.batch,
+               setup.checkpoint ? fmt::format("; goes on after step {}", trainer.steps_done()) : "");
+  TrainReport report(context, folder, plan, fmt::format("{} tokens a step, {} optimizer", setup.language.batch, options.name),
+                     metrics_until(setup.folder / "metrics.jsonl", trainer.steps_done()), trainer.tokens_seen());
+  train::Checkpoints checkpoints(setup.folder, options.keep);
+  const train::LoopEvents events{
+      .stepped = [&](const train::StepReport& step, double seconds) { report.stepped(step, seconds); },
+      .evaluated = [&](int64_t step, const train::Figures& figures) { report.evaluated(step, figures); },
+      .saved = [&](int64_t step, const fs::path& path) { folder.log(fmt::format("step {}: saved {}", step, path.filename().string())); }};
+  const auto ended = train::run_steps(trainer, checkpoints, loop_options(options, plan.steps), events);
+  report.write();
+  if (ended == train::Ended::interrupted)
+    throw Interrupted("stopped after step {} of {}, saved; go on with: tessera train --resume {}", trainer.steps_done(), plan.steps,
+                      setup.folder.string());
+  const auto model = write_final_model(trainer, setup.folder);
+  summarise(setup, trainer, report, model, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(), context);
+}
+
+}  // namespace
+
+run::Command train_command() { return run::command("train", "train a language model on your texts", train_options, train_model); }
+
+}  // namespace tessera::app

@@ -1,0 +1,36 @@
+#pragma once
+// The options of `train`.
+
+#include "tessera/run/command.h"
+#include "tessera/train/language.h"
+#include "tessera/train/optim/options.h"
+#include "tessera/train/schedule.h"
+
+namespace tessera::app {
+
+struct TrainCommand : train::OptimOptions {
+  std::vector<std::string> data, eval;
+  double held_out = 0.01;
+  std::string model = "small";
+  std::filesystem::path tokenizer;
+  int64_t vocab = 8192;
+  int64_t tokens = 0, length = 256, batch = 4096, micro = 0;
+  std::vector<std::string> stages;
+  bool mask_documents = false, recompute = false, per_layer = false;
+  std::optional<double> lr;
+  double min_lr = 0.1, warmup = 0.03, cooldown = 0.2, clip = 1.0, weight_decay = 0.1, ema = 0.0;
+  train::Decay schedule = train::Decay::cosine;
+  int64_t save_every = 0, eval_every = 0, keep = 2;
+  bool resume = false, dry_run = false;
+};
+
+run::OptionTable<TrainCommand> train_options();
+
+// "70M@128", "10M@256:books=2+letters=1", "300000@512": tokens, row length and shares by corpus name. Without stages: one of `tokens` and
+// `length`. Throws InputError naming the stage and what is wrong with it.
+std::vector<train::Stage> stages_of(const TrainCommand& options, const std::vector<std::string>& corpora);
+
+// `train RECIPE ...` becomes train --recipe RECIPE ..., and `train --resume RUN ...` takes the run's recipe and folder.
+void unfold_train(std::vector<std::string>& words);
+
+}  // namespace tessera::app

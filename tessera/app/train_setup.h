@@ -1,0 +1,45 @@
+#pragma once
+// From the options of `train` to everything a run needs: its folder, tokenizer, tokens, model and settings.
+
+#include "tessera/app/train_options.h"
+#include "tessera/lm/load.h"
+#include "tessera/run/run_folder.h"
+#include "tessera/text/tokenizer.h"
+#include "tessera/train/corpus.h"
+#include "tessera/train/plan.h"
+#include "tessera/train/trainer.h"
+
+namespace tessera::app {
+
+struct TrainSetup {
+  std::filesystem::path folder;
+  std::optional<std::filesystem::path> checkpoint;  // to continue from
+  std::shared_ptr<const text::Tokenizer> tokenizer;
+  std::vector<train::MixedTokens::Corpus> corpora;
+  std::vector<train::TokenCache> held_out;
+  lm::Transformer model{nullptr};
+  bool fresh = true;  // weights drawn, not read from a model
+  train::LanguageOptions language;
+};
+
+// Makes or opens the run's folder, trains or takes the tokenizer, tokenises what is not tokenised yet, builds or loads the model. Throws
+// InputError before anything is written where the options are wrong.
+TrainSetup set_up_training(const TrainCommand& options, run::Context& context);
+
+// What a dry run knows without reading the data: the model's config; its stages need --tokens or --stages.
+lm::ModelConfig planned_config(const TrainCommand& options);
+
+// fp32 or bf16 by --dtype; auto takes bf16 where this machine multiplies it faster.
+torch::Dtype train_dtype(run::Dtype dtype);
+
+// Stages, batch and flags of the options. `tokens`: of each corpus; empty in a dry run.
+train::LanguageOptions language_options(const TrainCommand& options, const std::vector<train::CorpusName>& corpora,
+                                        const std::vector<int64_t>& tokens);
+
+// Optimizer, schedule over `tokens`, clipping. `fresh`: the default rate is that of fresh weights.
+train::TrainerOptions trainer_options(const TrainCommand& options, const lm::ModelConfig& config, int64_t tokens, bool fresh);
+
+// The optimizer's states and the rest of the plan for these parameters.
+train::TrainPlan plan_of(const TrainCommand& options, const lm::Transformer& model, const train::LanguageOptions& language);
+
+}  // namespace tessera::app

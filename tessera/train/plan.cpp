@@ -1,0 +1,78 @@
+#include "tessera/train/plan.h"
+
+#include <algorithm>
+#include <chrono>
+
+namespace tessera::train {
+
+namespace {
+
+// Values that the backward pass of one block keeps for each token: its input and normed input, q, k, v before and after rotation, the
+// attention's output and sums, the stream between the branches and its norm; gate, up, their product.
+int64_t block_values(const lm::ModelConfig& c, const lm::LayerConfig& layer) {
+  const int64_t all = c.heads * c.head_width, keys = c.kv_heads * c.head_width;
+  int64_t values = 0;
+  if (layer.attention) values += 2 * c.width + 2 * (all + 2 * keys) + all + c.heads;
+  if (layer.ffn) values += 2 * c.width + (c.gated ? 3 : 2) * layer.ffn_width;
+  return values;
+}
+
+int64_t activation_bytes(const lm::ModelConfig& c, const LanguageOptions& options, int64_t element) {
+  int64_t most = 0;
+  for (const auto& stage : options.stages) {
+    const int64_t rows = options.batch / stage.length;
+    const int64_t tokens = (options.micro > 0 ? std::min(options.micro, rows) : rows) * stage.length;
+    int64_t kept = 0, largest = 0;
+    for (const auto& layer : c.layers) {
+      kept += options.recompute ? c.width : block_values(c, layer);
+      largest = std::max(largest, block_values(c, layer));
+    }
+    // In flight: the block at work makes its gradients beside its values.
+    const int64_t values = kept + 2 * largest + 4 * c.width;
+    const int64_t mask = options.mask_documents ? tokens * stage.length * element : 0;
+    most = std::max(most, tokens * values * element + mask);
+  }
+  return most;
+}
+
+}  // namespace
+
+TrainPlan plan_training(const lm::ModelConfig& config, const LanguageOptions& options, const PlanInputs& inputs) {
+  TrainPlan plan;
+  plan.parameters = lm::parameter_count(config);
+  plan.trained = inputs.trained;
+  plan.steps = steps_of(options);
+  plan.tokens = plan.steps * options.batch;
+  plan.weights = plan.parameters * inputs.element;
+  plan.gradients = (inputs.per_layer ? inputs.largest : inputs.trained) * inputs.element;
+  plan.masters = inputs.element == 4 ? 0 : inputs.trained * 4;
+  plan.optimizer = inputs.optimizer_bytes;
+  plan.averages = inputs.average ? inputs.trained * 4 : 0;
+  plan.activations = activation_bytes(config, options, inputs.element);
+  plan.head = 2 * (int64_t{16} << 20) + config.vocab * config.width * (4 + inputs.element);
+  plan.program = int64_t{300} << 20;
+  int64_t products = config.vocab * config.width;  // weights that every token is multiplied by
+  for (int64_t i = 0; i < config.depth(); ++i) products += lm::block_parameter_count(config, i);
+  const double tokens = static_cast<double>(options.batch), length = static_cast<double>(options.stages.back().length);
+  const double attention = 12.0 * static_cast<double>(config.depth() * config.heads * config.head_width) * length / 2.0;
+  plan.flops = tokens * (6.0 * static_cast<double>(products) + attention) * (options.recompute ? 4.0 / 3.0 : 1.0);
+  return plan;
+}
+
+double product_rate(const lm::ModelConfig& config, int64_t rows, torch::Dtype dtype) {
+  torch::NoGradGuard no_grad;
+  const int64_t ffn = std::max<int64_t>(1, config.layers.front().ffn_width);
+  const auto x = torch::rand({rows, config.width}).to(dtype), w = torch::rand({ffn, config.width}).to(dtype);
+  using Clock = std::chrono::steady_clock;
+  const auto end = Clock::now() + std::chrono::milliseconds(50);
+  double best = 0.0;
+  do {
+    const auto start = Clock::now();
+    at::linear(x, w);
+    const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
+    best = std::max(best, 2.0 * static_cast<double>(rows * config.width * ffn) / seconds);
+  } while (Clock::now() < end);
+  return best;
+}
+
+}  // namespace tessera::train

@@ -1,0 +1,34 @@
+#pragma once
+// What a run will take, before it takes it: bytes by kind, products a step, time.
+
+#include "tessera/lm/config.h"
+#include "tessera/train/language.h"
+
+namespace tessera::train {
+
+struct PlanInputs {
+  int64_t element = 4;          // bytes of a weight: 4, or 2 for bfloat16 with float32 masters
+  int64_t optimizer_bytes = 0;  // of all states, as the optimizer counts them
+  int64_t trained = 0;          // parameters that are trained
+  int64_t largest = 0;          // elements of the largest trained parameter
+  bool average = false;         // a moving average of the weights
+  bool per_layer = false;       // one gradient at a time
+};
+
+struct TrainPlan {
+  int64_t parameters = 0, trained = 0;
+  int64_t steps = 0, tokens = 0;
+  int64_t weights = 0, gradients = 0, masters = 0, optimizer = 0, averages = 0;  // bytes
+  int64_t activations = 0;  // what the backward pass needs of the largest micro-batch; an estimate within about a fifth
+  int64_t head = 0;         // chunks of logits and the gradients that the head's loss makes
+  int64_t program = 0;      // LibTorch and the program themselves
+  double flops = 0;         // of one step of the last stage: forward and backward products, recomputation included
+  int64_t bytes() const { return weights + gradients + masters + optimizer + averages + activations + head + program; }
+};
+
+TrainPlan plan_training(const lm::ModelConfig& config, const LanguageOptions& options, const PlanInputs& inputs);
+
+// Products a second of this machine at the model's middle size, `rows` x width times width x ffn: the best of about 50 ms.
+double product_rate(const lm::ModelConfig& config, int64_t rows, torch::Dtype dtype);
+
+}  // namespace tessera::train

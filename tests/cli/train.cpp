@@ -1,0 +1,239 @@
+// train as a person runs it: to its end, stopped, killed at any moment, on a full disk.
+#include <gmock/gmock.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <fstream>
+#include <random>
+
+#include "tests/cli/program_run.h"
+
+namespace tessera::cli_tests {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+// About 60 kB of words that follow each other by a rule a small model can learn some of.
+void write_texts(const TemporaryFolder& folder) {
+  std::mt19937 random(7);
+  const std::vector<std::string> words{"the",   "sea",  "is", "calm",  "and",  "deep", "wind",
+                                       "blows", "over", "a",  "small", "boat", "at",   "night"};
+  for (int file = 0; file < 3; ++file) {
+    std::string text;
+    size_t at = 0;
+    for (int i = 0; i < 4000; ++i) {
+      at = (at * 5 + 1 + random() % 3) % words.size();
+      text += words[at] + (i % 11 == 10 ? ".\n" : " ");
+    }
+    folder.write(fmt::format("texts/{}.txt", file), text);
+  }
+  folder.write("config.json", R"({"model_type": "llama", "vocab_size": 300, "hidden_size": 64, "intermediate_size": 96,
+    "num_hidden_layers": 1, "num_attention_heads": 2, "max_position_embeddings": 128, "tie_word_embeddings": true})");
+}
+
+std::vector<std::string> train_words(const TemporaryFolder& folder, const std::string& out, int steps, int save_every = 10) {
+  return {"train",
+          "--data",
+          folder.path("texts"),
+          "--model",
+          folder.path("config.json"),
+          "--vocab",
+          "300",
+          "--length",
+          "16",
+          "--batch",
+          "64",
+          "--tokens",
+          std::to_string(64 * steps),
+          "--threads",
+          "1",
+          "--dtype",
+          "fp32",
+          "--save-every",
+          std::to_string(save_every),
+          "--eval-every",
+          "50",
+          "--out",
+          folder.path(out),
+          "--resume"};
+}
+
+// The program, running on its own.
+class Started {
+ public:
+  Started(std::vector<std::string> words, const TemporaryFolder& folder, rlim_t most_bytes = RLIM_INFINITY) : err_(folder.path("err")) {
+    child_ = fork();
+    if (child_ != 0) return;
+    (void)!freopen("/dev/null", "w", stdout);
+    (void)!freopen(err_.c_str(), "w", stderr);
+    if (most_bytes != RLIM_INFINITY) {
+      std::signal(SIGXFSZ, SIG_IGN);  // a write beyond the limit fails with EFBIG, as on a full disk
+      const rlimit limit{most_bytes, most_bytes};
+      setrlimit(RLIMIT_FSIZE, &limit);
+    }
+    words.insert(words.begin(), TESSERA_PROGRAM);
+    std::vector<char*> arguments;
+    for (auto& word : words) arguments.push_back(word.data());
+    arguments.push_back(nullptr);
+    execv(TESSERA_PROGRAM, arguments.data());
+    _exit(127);
+  }
+  // The exit code, or 128 + signal.
+  int wait() {
+    int status = 0;
+    waitpid(child_, &status, 0);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+  }
+  int end_after(int milliseconds, int signal) {
+    usleep(static_cast<useconds_t>(milliseconds) * 1000);
+    kill(child_, signal);
+    return wait();
+  }
+  std::string err() const {
+    std::ifstream in(err_);
+    return {std::istreambuf_iterator<char>(in), {}};
+  }
+
+ private:
+  std::string err_;
+  pid_t child_;
+};
+
+// Every step's number and figures, without times.
+std::vector<std::string> losses_in(const std::string& run) {
+  std::vector<std::string> losses;
+  std::ifstream in(fs::path(run) / "metrics.jsonl");
+  for (std::string line; std::getline(in, line);) {
+    auto json = nlohmann::ordered_json::parse(line);
+    json.erase("time");
+    json.erase("train/tokens_per_second");
+    losses.push_back(json.dump());
+  }
+  return losses;
+}
+
+// The step of the last complete checkpoint, 0 without one; every file of it must be there.
+int64_t saved_step(const std::string& run) {
+  const fs::path latest = fs::path(run) / "latest";
+  if (!fs::exists(latest)) return 0;
+  for (const char* file : {"config.json", "model.safetensors", "optimizer.safetensors", "rng.safetensors", "tokenizer.json"})
+    EXPECT_TRUE(fs::exists(latest / file)) << file;
+  std::ifstream in(latest / "trainer_state.json");
+  return nlohmann::json::parse(in)["step"];
+}
+
+}  // namespace
+
+TEST(Train, ContinuesWithTheSameLossesWhereverItWasKilled) {
+  const TemporaryFolder folder;
+  write_texts(folder);
+  constexpr int steps = 240, kills = 22;
+  ASSERT_EQ(Started(train_words(folder, "whole", steps, 2), folder).wait(), 0);
+  std::mt19937 random(1);
+  int64_t saved = 0;
+  int killed = 0, during = 0;
+  for (int i = 0; i < kills; ++i) {
+    const int code = Started(train_words(folder, "killed", steps, 2), folder).end_after(300 + static_cast<int>(random() % 500), SIGKILL);
+    if (code == 0) break;
+    ASSERT_EQ(code, 128 + SIGKILL);
+    ++killed;
+    for (const auto& entry : fs::directory_iterator(folder.path("killed"))) during += entry.path().extension() == ".tmp" ? 1 : 0;
+    const int64_t now = saved_step(folder.path("killed"));
+    ASSERT_GE(now, saved);
+    saved = now;
+  }
+  EXPECT_GE(killed, 10) << "the run ended too early to say much";
+  RecordProperty("kills_during_a_save", during);
+  ASSERT_EQ(Started(train_words(folder, "killed", steps, 2), folder).wait(), 0);
+  EXPECT_EQ(losses_in(folder.path("killed")), losses_in(folder.path("whole")));
+  for (const auto& entry : fs::directory_iterator(folder.path("killed"))) EXPECT_NE(entry.path().extension(), ".tmp") << entry.path();
+}
+
+TEST(Train, StopsAtCtrlCWithASaveAndSaysHowToGoOn) {
+  const TemporaryFolder folder;
+  write_texts(folder);
+  ASSERT_EQ(Started(train_words(folder, "whole", 150), folder).wait(), 0);
+  auto words = train_words(folder, "stopped", 150);
+  words.pop_back();  // without --resume
+  Started first(words, folder);
+  for (int i = 0; i < 400 && saved_step(folder.path("stopped")) == 0; ++i) usleep(10'000);
+  EXPECT_EQ(first.end_after(0, SIGINT), 130);
+  EXPECT_THAT(first.err(), testing::HasSubstr("saved; go on with: tessera train --resume " + folder.path("stopped")));
+  const auto ran = run_tessera({"train", "--resume", folder.path("stopped"), "--json"});
+  ASSERT_EQ(ran.exit_code, 0) << ran.err;
+  EXPECT_EQ(ran.json()["steps"], 150);
+  EXPECT_EQ(losses_in(folder.path("stopped")), losses_in(folder.path("whole")));
+  // The written model is a model for every other command.
+  const auto said = run_tessera({"generate", folder.path("stopped/model"), "-p", "the sea", "-n", "8", "--json"});
+  ASSERT_EQ(said.exit_code, 0) << said.err;
+  EXPECT_EQ(said.json()["tokens"], 8);
+  // And a second start without --resume touches nothing.
+  const auto again = run_tessera(words);
+  EXPECT_EQ(again.exit_code, 2);
+  EXPECT_THAT(again.err, testing::HasSubstr("holds a run already; go on with --resume"));
+}
+
+TEST(Train, KeepsTheLastGoodCheckpointWhenTheDiskIsFull) {
+  const TemporaryFolder folder;
+  write_texts(folder);
+  Started first(train_words(folder, "full", 400), folder);
+  for (int i = 0; i < 400 && saved_step(folder.path("full")) == 0; ++i) usleep(10'000);
+  EXPECT_EQ(first.end_after(0, SIGINT), 130);
+  const int64_t saved = saved_step(folder.path("full"));
+  ASSERT_GT(saved, 0);
+  Started second(train_words(folder, "full", 400), folder, 60'000);
+  EXPECT_EQ(second.wait(), 1);
+  const std::string line = second.err();
+  EXPECT_THAT(line, testing::HasSubstr("was not saved"));
+  EXPECT_THAT(line, testing::HasSubstr("is intact: free some space and resume from it\n"));
+  EXPECT_EQ(saved_step(folder.path("full")), saved);
+}
+
+TEST(Train, RefusesInOneLine) {
+  const TemporaryFolder folder;
+  write_texts(folder);
+  const auto refused = [&](std::vector<std::string> words, const std::string& why) {
+    words.insert(words.begin(), "train");
+    const auto ran = run_tessera(words, {.folder = folder.path()});
+    EXPECT_EQ(ran.exit_code, 2) << why;
+    EXPECT_EQ(std::count(ran.err.begin(), ran.err.end(), '\n'), 1) << ran.err;
+    EXPECT_THAT(ran.err, testing::HasSubstr(why));
+    EXPECT_FALSE(fs::exists(folder.path("runs")) || fs::exists(folder.path("new"))) << why;
+  };
+  refused({}, "--data is missing");
+  refused({"--data", "anarchsm"}, "did you mean anarchism?");
+  refused({"--data", "texts", "--model", "smal"}, "no shape of that name; give tiny, small");
+  refused({"--data", "texts", "--stages", "70M"}, "it has no @; give TOKENS@LENGTH");
+  refused({"--data", "texts", "--stages", "70M@128:books=2"}, "books is no corpus of this run");
+  refused({"--data", "texts", "--optim", "adamv"}, "--optim");
+  refused({"--data", "texts", "--per-layer"}, "give --clip 0");
+  refused({"--resume", "new"}, "no run lies there");
+  refused({"--data", "texts", "--model", "base", "--batch", "1000000", "--length", "1000", "--tokens", "1000000", "--dry-run"},
+          "give a smaller --micro");
+  const auto ran = run_tessera({"train", "--data", folder.path("texts"), "--out", "/proc/run", "--tokens", "1000"});
+  EXPECT_EQ(ran.exit_code, 1);
+  EXPECT_THAT(ran.err, testing::HasSubstr("cannot make the run folder"));
+}
+
+TEST(Train, DryRunCountsWithoutMakingAFolder) {
+  const TemporaryFolder folder;
+  write_texts(folder);
+  const auto ran = run_tessera({"train", "--data", "texts", "--model", "config.json", "--vocab", "300", "--length", "16", "--batch", "64",
+                                "--tokens", "6400", "--dtype", "fp32", "--dry-run", "--json"},
+                               {.folder = folder.path()});
+  ASSERT_EQ(ran.exit_code, 0) << ran.err;
+  const auto plan = ran.json();
+  const int64_t parameters = 300 * 64 + 4 * 64 * 64 + 3 * 64 * 96 + 3 * 64;
+  EXPECT_EQ(plan["parameters"], parameters);
+  EXPECT_EQ(plan["steps"], 100);
+  EXPECT_EQ(plan["bytes"]["weights"], 4 * parameters);
+  EXPECT_EQ(plan["bytes"]["masters"], 0);
+  EXPECT_GE(plan["bytes"]["optimizer"], 8 * parameters);
+  EXPECT_GT(plan["seconds"].get<double>(), 0.0);
+  EXPECT_FALSE(fs::exists(folder.path("runs")));
+}
+
+}  // namespace tessera::cli_tests
