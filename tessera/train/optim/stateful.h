@@ -1,0 +1,46 @@
+#pragma once
+// What all optimizers here share: a state that is a fixed list of tensors per parameter, its making, counting, saving and loading.
+
+#include "tessera/train/optimizer.h"
+
+namespace tessera::train {
+
+// One tensor of a parameter's state, known before it is made.
+struct StateSlot {
+  std::string name;
+  std::vector<int64_t> shape;  // {}: a 0-d tensor, always on the CPU
+  torch::Dtype dtype = torch::kFloat32;
+};
+
+// The number of updates a parameter has had: int64, 0-d.
+inline StateSlot step_slot() { return {"step", {}, torch::kInt64}; }
+
+class StatefulOptimizer : public Optimizer {
+ public:
+  // Checks that every gradient fits its parameter (InputError, naming it), makes what states are missing and calls move.
+  void update(std::span<const size_t> which, std::span<const torch::Tensor> grads, const StepTime& time) final;
+  StateTensors state(size_t i) const final;
+  void load_state(size_t i, const StateTensors& state) final;
+  int64_t state_bytes(size_t i) const final;
+
+ protected:
+  explicit StatefulOptimizer(std::vector<Parameter> parameters);
+
+  // The state of parameter i, in the order of its slots. New tensors are zero.
+  virtual std::vector<StateSlot> layout(size_t i) const = 0;
+  // Moves parameters[which[k]] by grads[k], dense; their states exist. Calls count_update once for each.
+  virtual void move(std::span<const size_t> which, std::span<const torch::Tensor> grads, const StepTime& time) = 0;
+  // Called after a saved state was put back, for what is derived from it.
+  virtual void loaded(size_t /* i */) {}
+
+  std::vector<torch::Tensor>& slots(size_t i) { return slots_[i]; }
+  const std::vector<torch::Tensor>& slots(size_t i) const { return slots_[i]; }
+  // Adds one to the slot "step", which is the first, and returns it.
+  int64_t count_update(size_t i);
+
+ private:
+  void make_state(size_t i);
+  std::vector<std::vector<torch::Tensor>> slots_;  // empty before a parameter's first update
+};
+
+}  // namespace tessera::train
