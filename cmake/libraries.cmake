@@ -47,6 +47,7 @@ if(NOT TESSERA_PLAIN_ONLY)
   endif()
   # LibTorch's wheel brings fmt's headers without its library, before Debian's on the include path: there fmt is header-only.
   target_compile_definitions(tessera_torch_deps INTERFACE FMT_HEADER_ONLY)
+  find_package(MPI COMPONENTS CXX)  # optional: see add_mpi_plugin
   message(STATUS "Tessera: LibTorch ${LibTorch_VERSION} at ${LibTorch_ROOT}, CUDA ${LibTorch_CUDA}")
 endif()
 

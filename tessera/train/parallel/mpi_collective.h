@@ -1,0 +1,11 @@
+#pragma once
+// Collective over a Transport: CPU tensors through libtessera_mpi.so.
+
+#include "tessera/train/parallel/collective.h"
+#include "tessera/train/parallel/transport.h"
+
+namespace tessera::train {
+
+std::shared_ptr<Collective> over(std::unique_ptr<Transport> transport);
+
+}  // namespace tessera::train
