@@ -77,7 +77,10 @@ for path in tracked("*"):
         if REGISTRY_HOSTS.search(line):
             say(path, number, "the project names no package-registry host")
 
+REGISTERED = re.findall(r"\bM\((\w+)\)", (root / "tessera" / "methods" / "methods.cpp").read_text(encoding="utf-8"))
 for method in sorted((root / "tessera" / "methods").glob("*/")):
+    if method.name not in REGISTERED:
+        continue  # its parts stand alone until its commands work
     for name in ("method.cpp", "reproduce.cpp", "README.md", "packages.toml"):
         if method.is_dir() and not (method / name).exists():
             say(method, 1, f"a method has a {name}")
