@@ -4,6 +4,9 @@
 
 #include <gtest/gtest.h>
 
+#include "tessera/base/files.h"
+#include "tessera/methods/shortgpt/experiment_data.h"
+#include "tessera/run/run_folder.h"
 #include "tests/methods/shortgpt_model.h"
 
 namespace tessera::shortgpt {
@@ -27,6 +30,41 @@ TEST(ShortGptReproduce, QuickRunsEverythingAndJudgesNothing) {
     EXPECT_NE(page.find(wanted), std::string::npos) << wanted;
   }
   EXPECT_LT(page.size(), 300'000U);
+}
+
+// The parts of --full, with a few steps of training each.
+TEST(ShortGptReproduce, TheTrainedPartsOfTheFullExperimentRunAndAreJudged) {
+  TestFolder folder;
+  run::Settings settings;
+  settings.out = folder / "run";
+  run::Context context(settings, {}, "reproduce shortgpt", "");
+  run::Report report(context.folder().path(),
+                     {.method = "shortgpt", .title = "ShortGPT", .paper = "", .what = "", .mode = run::Mode::full});
+  report.declare({claims::norm_placement, claims::heals, claims::mamba});
+  const TrainingPlan plan{.seeds = {1, 2}, .steps = 10, .batch = 2, .healing_steps = 10, .healing_batch = 1, .healing_width = 16};
+  const auto data = experiment_data("smollm2",
+                                    {.window = 32,
+                                     .calibration_sets = 1,
+                                     .calibration_windows = 2,
+                                     .sweep_windows = 2,
+                                     .items = 2,
+                                     .continuations = 1,
+                                     .prompt_tokens = 8,
+                                     .quick_depth = 6},
+                                    true, context);
+  auto opened = data.opened;
+  const auto windows = spread(*opened.tokenizer, data.calibration_text, 32, 10);
+  measure_healing(report, context, opened, {1, 3}, windows, data.evaluation, plan);
+  EXPECT_EQ(opened.loaded.model->depth(), 6);
+  EXPECT_FALSE(opened.loaded.model->block(1)->self_attn);
+  measure_norm_placement(report, context, data.calibration_text, plan);
+  measure_mamba(report, context, data.calibration_text, plan);
+  for (const auto& judgement : report.judgements()) EXPECT_NE(judgement.verdict, run::Verdict::not_measured) << judgement.claim.id;
+  EXPECT_EQ(report.judgements()[0].conditions.front().values.size(), 2U) << "one value a seed";
+  const auto metrics = read_file(context.folder().path() / "metrics.jsonl");
+  for (const char* arm : {"pre-norm, seed 1/loss", "post-norm, seed 2/loss", "healing/loss", "Mamba/loss"}) {
+    EXPECT_NE(metrics.find(arm), std::string::npos) << arm;
+  }
 }
 
 }  // namespace

@@ -82,18 +82,6 @@ std::string glosses(const data::WordNet& wordnet, size_t bytes) {
   return text;
 }
 
-// `count` whole windows, evenly spread over the text.
-Windows spread(const text::Tokenizer& tokenizer, std::string_view text, int64_t window, int64_t count) {
-  auto all = cut(first_tokens(tokenizer, text, 1 << 18), window);
-  std::erase_if(all, [&](const torch::Tensor& w) { return w.size(0) != window; });
-  if (static_cast<int64_t>(all.size()) < count) {
-    throw InputError("the text has {} windows of {} tokens, the experiment needs {}; install the whole text", all.size(), window, count);
-  }
-  Windows chosen;
-  for (int64_t i = 0; i < count; ++i) chosen.push_back(all[static_cast<size_t>(i * static_cast<int64_t>(all.size()) / count)]);
-  return chosen;
-}
-
 bool text_installed() {
   return data::installed(data::find_source("anarchism")) && data::installed(data::find_source("debian-handbook")) &&
          std::filesystem::exists("/usr/share/wordnet/data.noun");
@@ -107,6 +95,25 @@ const run::PackagedModel& packaged(const std::string& name) {
 }
 
 }  // namespace
+
+Windows spread(const text::Tokenizer& tokenizer, std::string_view text, int64_t window, int64_t count) {
+  auto all = cut(first_tokens(tokenizer, text, 1 << 18), window);
+  std::erase_if(all, [&](const torch::Tensor& w) { return w.size(0) != window; });
+  if (static_cast<int64_t>(all.size()) < count) {
+    throw InputError("the text has {} windows of {} tokens, the experiment needs {}; install the whole text", all.size(), window, count);
+  }
+  Windows chosen;
+  for (int64_t i = 0; i < count; ++i) chosen.push_back(all[static_cast<size_t>(i * static_cast<int64_t>(all.size()) / count)]);
+  return chosen;
+}
+
+Windows behind_bos(const text::Tokenizer& tokenizer, Windows windows) {
+  const auto bos = tokenizer.bos_id();
+  if (bos) {
+    for (auto& window : windows) window = torch::cat({torch::full({1}, *bos, torch::kLong), window});
+  }
+  return windows;
+}
 
 bool has_model(const std::string& name) { return run::is_installed(packaged(name)); }
 

@@ -20,6 +20,14 @@ struct Plan {
   int64_t quick_depth = 0;  // keep only so many blocks; 0: all
 };
 
+// How much --full trains.
+struct TrainingPlan {
+  std::vector<uint64_t> seeds = {1, 2, 3};  // of the models for C5
+  int64_t steps = 300, batch = 16;          // of every model trained from scratch, in windows of 128 bytes
+  double rate = 1e-3;
+  int64_t healing_steps = 200, healing_batch = 2, healing_width = 2048;
+};
+
 struct ExperimentData {
   bool real_model = true, real_text = true;
   OpenedModel opened;
@@ -29,6 +37,12 @@ struct ExperimentData {
   std::vector<data::ChoiceItem> items;
   std::string calibration_text;  // for the models trained from scratch
 };
+
+// `count` whole windows, evenly spread over the first 2^18 tokens of a text. Throws InputError when there are fewer.
+Windows spread(const text::Tokenizer& tokenizer, std::string_view text, int64_t window, int64_t count);
+
+// The same windows, each behind the tokenizer's token for the beginning of a text, where it has one.
+Windows behind_bos(const text::Tokenizer& tokenizer, Windows windows);
 
 // The installed model of that short name and Debian's texts. In a quick run what is missing is made up; else InputError says how to get it.
 ExperimentData experiment_data(const std::string& model, const Plan& plan, bool quick, const run::Context& context);

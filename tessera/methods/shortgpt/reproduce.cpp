@@ -421,11 +421,12 @@ void reproduce(run::Report& report, run::Context& context, run::Mode mode) {
   }
   auto& data = experiment.data();
   measure_second_model(report, context, experiment.plan());
-  Windows training;
-  for (const auto& set : data.calibration) training.insert(training.end(), set.begin(), set.end());
-  measure_healing(report, context, data.opened, first(experiment.order(), experiment.plan().large), training, data.evaluation);
-  measure_norm_placement(report, context, data.calibration_text);
-  measure_mamba(report, context, data.calibration_text);
+  const TrainingPlan training;
+  const auto windows =
+      spread(*data.opened.tokenizer, data.calibration_text, experiment.plan().window, training.healing_steps * training.healing_batch);
+  measure_healing(report, context, data.opened, first(experiment.order(), experiment.plan().large), windows, data.evaluation, training);
+  measure_norm_placement(report, context, data.calibration_text, training);
+  measure_mamba(report, context, data.calibration_text, training);
 }
 
 }  // namespace tessera::shortgpt

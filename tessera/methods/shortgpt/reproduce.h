@@ -22,6 +22,7 @@ extern const run::Claim mamba;             // C7
 }  // namespace claims
 
 struct Plan;
+struct TrainingPlan;
 
 // C4: rounding to nearest and GPTQ, before and after the removal of `removed`, on `evaluation`.
 void measure_quantisation(run::Report& report, lm::Transformer& model, const Windows& calibration, const Windows& evaluation,
@@ -30,10 +31,10 @@ void measure_quantisation(run::Report& report, lm::Transformer& model, const Win
 // The rankings again on Gemma3-270M, without claims of their own.
 void measure_second_model(run::Report& report, run::Context& context, const Plan& plan);
 
-// What measure_* of reproduce_full.cpp judge: C5 and C7 train small models on `text`, C6 heals `opened`.
-void measure_norm_placement(run::Report& report, run::Context& context, const std::string& text);
-void measure_healing(run::Report& report, run::Context& context, OpenedModel& opened, const std::vector<int64_t>& order,
-                     const Windows& training, const Windows& evaluation);
-void measure_mamba(run::Report& report, run::Context& context, const std::string& text);
+// What measure_* of reproduce_full.cpp judge: C5 and C7 train small models on `text`, C6 heals `opened` without the layers `removed`.
+void measure_norm_placement(run::Report& report, run::Context& context, const std::string& text, const TrainingPlan& plan);
+void measure_healing(run::Report& report, run::Context& context, OpenedModel& opened, const std::vector<int64_t>& removed,
+                     const Windows& training, const Windows& evaluation, const TrainingPlan& plan);
+void measure_mamba(run::Report& report, run::Context& context, const std::string& text, const TrainingPlan& plan);
 
 }  // namespace tessera::shortgpt

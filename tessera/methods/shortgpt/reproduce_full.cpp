@@ -13,6 +13,7 @@
 #include "tessera/methods/shortgpt/heal.h"
 #include "tessera/methods/shortgpt/reproduce.h"
 #include "tessera/methods/shortgpt/sweep.h"
+#include "tessera/run/run_folder.h"
 
 namespace tessera::shortgpt {
 namespace {
@@ -43,19 +44,24 @@ Corpus corpus_of(const std::string& text) {
   return corpus;
 }
 
-struct TrainingPlan {
-  int64_t steps = 300, batch = 16;
-  double rate = 1e-3;
+// One arm of a training experiment: what it is called in metrics.jsonl, and where its windows are drawn from.
+struct Arm {
+  std::string name;
+  uint64_t seed;
 };
+
+void record_loss(run::Context& context, const std::string& arm, int64_t step, double loss) {
+  if (step % 10 == 0) context.folder().metrics().write(step, {{arm + "/loss", loss}});
+}
 
 // AdamW on random windows: warm-up over a tenth of the steps, then a cosine. `logits` maps ids [B, T] to [B, T, V].
 template <class Logits>
 double train(const std::vector<torch::Tensor>& parameters, const Logits& logits, const Windows& windows, const TrainingPlan& plan,
-             uint64_t seed, run::Context& context, const std::string& name) {
+             const Arm& arm, run::Context& context) {
   for (const auto& parameter : parameters) parameter.requires_grad_(true);
   torch::optim::AdamW optimizer(parameters, torch::optim::AdamWOptions(plan.rate).betas({0.9, 0.98}).weight_decay(0.1));
-  RandomStream random(seed, "shortgpt/train");
-  Progress progress(context.progress(), name, static_cast<uint64_t>(plan.steps), "steps");
+  RandomStream random(arm.seed, "shortgpt/train");
+  Progress progress(context.progress(), arm.name, static_cast<uint64_t>(plan.steps), "steps");
   double last = 0;
   for (int64_t step = 0; step < plan.steps; ++step) {
     throw_if_interrupted();
@@ -73,12 +79,20 @@ double train(const std::vector<torch::Tensor>& parameters, const Logits& logits,
     optimizer.step();
     last = loss.template item<double>();
     progress.update(static_cast<uint64_t>(step) + 1, fmt::format("loss {:.3f}", last));
+    record_loss(context, arm.name, step + 1, last);
   }
+  context.note("{}: loss {:.3f} after {} steps", arm.name, last, plan.steps);
   for (const auto& parameter : parameters) parameter.requires_grad_(false);
   return last;
 }
 
-lm::Transformer trained_transformer(lm::NormPlacement placement, const Corpus& corpus, uint64_t seed, run::Context& context, double& loss) {
+struct Trained {
+  lm::Transformer model;
+  double loss;  // of the last step
+};
+
+Trained trained_transformer(lm::NormPlacement placement, const Corpus& corpus, uint64_t seed, const TrainingPlan& plan,
+                            run::Context& context) {
   auto config = lm::fresh_config({{"model_type", "llama"},
                                   {"vocab_size", kBytes},
                                   {"hidden_size", 192},
@@ -93,10 +107,10 @@ lm::Transformer trained_transformer(lm::NormPlacement placement, const Corpus& c
   lm::record_extensions(config);
   lm::Transformer model(config);
   lm::init_weights(model, seed);
-  const auto name = fmt::format("{}-norm, seed {}", placement == lm::NormPlacement::pre ? "pre" : "post", seed);
-  loss = train(
-      model->parameters(), [&](const torch::Tensor& ids) { return model->forward(ids); }, corpus.training, {}, seed, context, name);
-  return model;
+  const Arm arm{fmt::format("{}-norm, seed {}", placement == lm::NormPlacement::pre ? "pre" : "post", seed), seed};
+  const double loss = train(
+      model->parameters(), [&](const torch::Tensor& ids) { return model->forward(ids); }, corpus.training, plan, arm, context);
+  return {model, loss};
 }
 
 std::vector<double> cosines(LayeredModel& model, const Windows& windows) {
@@ -107,17 +121,16 @@ std::vector<double> cosines(LayeredModel& model, const Windows& windows) {
 
 }  // namespace
 
-void measure_norm_placement(run::Report& report, run::Context& context, const std::string& text) {
+void measure_norm_placement(run::Report& report, run::Context& context, const std::string& text, const TrainingPlan& plan) {
   const auto corpus = corpus_of(text);
   std::vector<double> differences;
   run::LinePlot plot{.title = "Similarity of a block's input and output", .x = {.label = "block"}, .y = {.label = "cosine"}};
   run::Table table{.title = "Trained from scratch",
                    .columns = {"placement", "seed", "last training loss", "mean cosine of blocks 6 to 11"}};
-  for (uint64_t seed : {1, 2, 3}) {
+  for (uint64_t seed : plan.seeds) {
     double deep[2] = {};
     for (const auto placement : {lm::NormPlacement::pre, lm::NormPlacement::post}) {
-      double loss = 0;
-      auto model = trained_transformer(placement, corpus, seed, context, loss);
+      const auto [model, loss] = trained_transformer(placement, corpus, seed, plan, context);
       const auto values = cosines(*layers_of(model), corpus.held_out);
       const bool pre = placement == lm::NormPlacement::pre;
       const double mean = std::accumulate(values.begin() + 6, values.end(), 0.0) / 6;
@@ -135,27 +148,31 @@ void measure_norm_placement(run::Report& report, run::Context& context, const st
   report.judge(claims::norm_placement, run::mean_of(differences));
 }
 
-void measure_healing(run::Report& report, run::Context& context, OpenedModel& opened, const std::vector<int64_t>& order,
-                     const Windows& training, const Windows& evaluation) {
+void measure_healing(run::Report& report, run::Context& context, OpenedModel& opened, const std::vector<int64_t>& removed,
+                     const Windows& training, const Windows& evaluation, const TrainingPlan& plan) {
   auto& model = opened.transformer("reproduce");
-  const auto losses = losses_without(*layers_of(model), evaluation, {{}, order});
-  model->remove_blocks(order);
-  const auto inserted = insert_mlps(model, order, 2048, 1);
-  Progress progress(context.progress(), "healing", 200, "steps");
-  heal(model, inserted, training, {.batch = 2, .on_step = [&](int64_t step, double loss) {
-                                     throw_if_interrupted();
-                                     progress.update(static_cast<uint64_t>(step), fmt::format("loss {:.3f}", loss));
-                                     return true;
-                                   }});
+  const auto losses = losses_without(*layers_of(model), evaluation, {{}, removed});
+  model->remove_blocks(removed);
+  const auto inserted = insert_mlps(model, removed, plan.healing_width, 1);
+  Progress progress(context.progress(), "healing", static_cast<uint64_t>(plan.healing_steps), "steps");
+  const auto on_step = [&](int64_t step, double loss) {
+    throw_if_interrupted();
+    progress.update(static_cast<uint64_t>(step), fmt::format("loss {:.3f}", loss));
+    record_loss(context, "healing", step, loss);
+    return true;
+  };
+  heal(model, inserted, training, {.steps = plan.healing_steps, .batch = plan.healing_batch, .on_step = on_step});
   const auto healed = losses_without(*layers_of(model), evaluation, {{}})[0].by_window();
   const auto dense = losses[0].by_window(), pruned = losses[1].by_window();
   report.heading("Healing");
   const auto mean = [](const std::vector<double>& v) { return std::accumulate(v.begin(), v.end(), 0.0) / static_cast<double>(v.size()); };
-  run::Table table{.title = "200 steps of the inserted MLPs", .columns = {"model", "perplexity", "log PPL"}};
+  run::Table table{.title = fmt::format("{} steps of the inserted MLPs", plan.healing_steps),
+                   .columns = {"model", "perplexity", "log PPL"}};
   for (const auto& [name, values] : {std::pair{"dense", dense}, {"pruned", pruned}, {"healed", healed}}) {
     table.rows.push_back({name, fmt::format("{:.3f}", std::exp(mean(values))), fmt::format("{:.4f}", mean(values))});
   }
-  table.caption = "Trained on `anarchism`, evaluated on the handbook and glosses.";
+  table.caption =
+      fmt::format("Trained on {} windows of `anarchism`, each seen once; evaluated on the handbook and glosses.", training.size());
   report.table(table);
   report.judge(claims::heals, run::sample_of("share of the gap closed", {dense.size()}, [=](std::span<const size_t> chosen) {
                  double gap = 0, closed = 0;
@@ -167,7 +184,7 @@ void measure_healing(run::Report& report, run::Context& context, OpenedModel& op
                }));
 }
 
-void measure_mamba(run::Report& report, run::Context& context, const std::string& text) {
+void measure_mamba(run::Report& report, run::Context& context, const std::string& text, const TrainingPlan& plan) {
   const auto corpus = corpus_of(text);
   nn::Mamba model(nn::MambaConfig{.vocab = kBytes,
                                   .width = 192,
@@ -181,7 +198,7 @@ void measure_mamba(run::Report& report, run::Context& context, const std::string
                                   .conv_bias = true});
   model->init(1);
   const double loss = train(
-      model->parameters(), [&](const torch::Tensor& ids) { return model->forward(ids); }, corpus.training, {}, 1, context, "Mamba");
+      model->parameters(), [&](const torch::Tensor& ids) { return model->forward(ids); }, corpus.training, plan, {"Mamba", 1}, context);
   auto layers = layers_of(model);
   const Windows calibration(corpus.training.begin(), corpus.training.begin() + 32);
   const auto influence = measure_influence(*layers, calibration, {.batch = 16}).result();
@@ -220,9 +237,12 @@ void measure_second_model(run::Report& report, run::Context& context, const Plan
   smaller.continuations = 1;
   smaller.sweep_windows = smaller.curve_windows;
   auto data = experiment_data("gemma3-270m", smaller, false, context);
+  // Gemma never saw a text without its first token.
+  const auto calibration = behind_bos(*data.opened.tokenizer, data.calibration.front());
+  const auto evaluation = behind_bos(*data.opened.tokenizer, data.evaluation);
   auto layers = data.opened.layers();
-  const auto influence = measure_influence(*layers, data.calibration.front(), {.batch = 4}).result();
-  const auto rises = perplexity_rises(*layers, data.evaluation, 4, [](int64_t, int64_t) { throw_if_interrupted(); });
+  const auto influence = measure_influence(*layers, calibration, {.batch = 4}).result();
+  const auto rises = perplexity_rises(*layers, evaluation, 4, [](int64_t, int64_t) { throw_if_interrupted(); });
   const auto order = order_by(Metric::block_influence, influence);
   std::vector<std::vector<int64_t>> variants = {{}};
   const std::vector<std::pair<std::string, std::vector<int64_t>>> orders = {
@@ -232,14 +252,14 @@ void measure_second_model(run::Report& report, run::Context& context, const Plan
   for (const auto& each : orders) {
     for (int64_t n : plan.counts) variants.emplace_back(each.second.begin(), each.second.begin() + n);
   }
-  const auto losses = losses_without(*layers, data.evaluation, variants);
+  const auto losses = losses_without(*layers, evaluation, variants);
   report.heading("A second model: Gemma3-270M");
   std::vector<double> bi;
   bi.reserve(influence.size());
   for (const auto& layer : influence) bi.push_back(layer.bi.mean);
   report.text(
       fmt::format("Lowest BI first: {}. Spearman's correlation between BI and the rise of log PPL without the layer: **{:.2f}** over {} "
-                  "layers.",
+                  "layers. Every window stands behind Gemma's <bos>.",
                   fmt::join(order, " "), eval::spearman(bi, rises), layers->depth()));
   run::LinePlot plot{.title = "Gemma3-270M: perplexity against removed layers",
                      .x = {.label = "layers removed"},
