@@ -41,6 +41,20 @@ const run::Method& reproducible(const std::string& slug) {
                    near.empty() ? "tessera list names them" : "did you mean " + near + "?");
 }
 
+// A line of metrics.jsonl and of log.txt for every measured arm; steps count the arms.
+void record_measurements(run::Report& report, run::RunFolder& folder) {
+  report.send_measured_to([&folder, arms = int64_t{0}](const std::string& arm, const run::MetricValues& values) mutable {
+    run::MetricValues named;
+    std::string text = arm + ":";
+    for (const auto& [name, value] : values) {
+      named.emplace_back(arm + "/" + name, value);
+      text += fmt::format(" {} {:.6g};", name, value);
+    }
+    folder.metrics().write(++arms, named);
+    folder.log(text.substr(0, text.size() - 1));
+  });
+}
+
 // Runs the experiment in the context's folder and writes its report.
 nlohmann::ordered_json reproduce_method(const run::Method& method, run::Mode mode, run::Context& context) {
   const auto& settings = context.settings();
@@ -52,6 +66,8 @@ nlohmann::ordered_json reproduce_method(const run::Method& method, run::Mode mod
   report.setting("dtype", run::name_of(settings.dtype));
   report.setting("threads", fmt::format("{}", at::get_num_threads()));
   report.setting("seed", fmt::format("{}", settings.seed));
+  record_measurements(report, context.folder());
+  context.folder().log(fmt::format("reproduce {}, {} run", method.slug, run::mode_text(mode)));
   method.reproduce(report, context, mode);
   const auto path = report.write();
   if (report.refuted()) context.not_held();

@@ -80,8 +80,14 @@ void Context::write(std::string_view text) {
   if (!settings_.json && sinks_.out) sinks_.out(text);
 }
 
+void Context::summary_line(const std::string& line) {
+  if (folder_) folder_->log(line);
+  if (!settings_.quiet) write(line + "\n");
+}
+
 void Context::note_line(const std::string& line) {
-  if (sinks_.err) sinks_.err(line + "\n");
+  if (folder_) folder_->log(line);
+  if (sinks_.err && !settings_.quiet) sinks_.err(line + "\n");
 }
 
 void Context::result(nlohmann::ordered_json document) {

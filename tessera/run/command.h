@@ -62,17 +62,17 @@ class Context {
   const std::string& command() const { return command_; }  // "shortgpt prune"
   const std::string& recipe() const { return recipe_; }    // the resolved recipe, TOML: every option with its value
 
-  // One line of the summary on stdout; nothing with --json or --quiet.
+  // One line of the summary on stdout; nothing with --json or --quiet. It stands in the run's log.txt too, once there is a folder.
   template <class... Args>
   void line(fmt::format_string<Args...> format, Args&&... args) {
-    if (!settings_.json && !settings_.quiet) write(fmt::format(format, std::forward<Args>(args)...) + "\n");
+    summary_line(fmt::format(format, std::forward<Args>(args)...));
   }
   // Text that is itself the result (what a model says, as it says it): stdout as it is; nothing with --json.
   void write(std::string_view text);
-  // One line for people on stderr; nothing with --quiet.
+  // One line for people on stderr; nothing with --quiet. It stands in the run's log.txt too, once there is a folder.
   template <class... Args>
   void note(fmt::format_string<Args...> format, Args&&... args) {
-    if (!settings_.quiet) note_line(fmt::format(format, std::forward<Args>(args)...));
+    note_line(fmt::format(format, std::forward<Args>(args)...));
   }
   // For Progress bars: silent with --quiet.
   const ProgressOutput& progress() const { return sinks_.progress; }
@@ -94,6 +94,7 @@ class Context {
   bool held() const { return held_; }
 
  private:
+  void summary_line(const std::string& line);
   void note_line(const std::string& line);
   RunFolder& open_folder(bool resume);
 

@@ -75,8 +75,13 @@ std::vector<std::string> tick_labels(const std::vector<double>& ticks, bool log)
     if (i > 0) closest = closest == 0 ? ticks[i] - ticks[i - 1] : std::min(closest, ticks[i] - ticks[i - 1]);
   }
   const bool by_itself = log || closest == 0 || largest >= 1e7 || largest < 1e-4;
+  const bool powers = log && std::any_of(ticks.begin(), ticks.end(), needs_power);
   const int decimals = by_itself ? 0 : std::max(0, -static_cast<int>(std::floor(std::log10(closest) + 1e-9)));
   for (const double tick : ticks) {
+    if (powers) {
+      labels.push_back(power_of_ten_text(tick));
+      continue;
+    }
     if (!by_itself) {
       labels.push_back(number_text(tick, decimals));
       continue;

@@ -21,7 +21,8 @@ struct Scale {
 std::vector<double> round_ticks(double low, double high, int at_most);
 // Powers of ten inside [low, high], with 2 and 5 (and, where even that is sparse, round_ticks) between them when there is room.
 std::vector<double> log_ticks(double low, double high, int at_most);
-// Labels with as many decimals as the closest pair of ticks needs to differ.
+// Labels with as many decimals as the closest pair of ticks needs to differ; on a log axis one of which needs a power of ten, all are so
+// written: 10⁴, 10⁶, 10⁸.
 std::vector<std::string> tick_labels(const std::vector<double>& ticks, bool log);
 
 // The range an axis covers: all finite `values` (on a log axis the positive ones), `from` and `to`, zero when `with_zero` or when the data

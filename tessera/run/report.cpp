@@ -103,6 +103,24 @@ nlohmann::ordered_json baseline_json(const Baseline& row) {
   return json;
 }
 
+// Each quantity of a judgement once, with its interval's ends and its single values.
+MetricValues values_of(const Judgement& judgement) {
+  MetricValues values;
+  std::vector<std::string> known;
+  for (const JudgedCondition& judged : judgement.conditions) {
+    const std::string name = judged.condition.of.empty() ? judged.statistic : judged.condition.of;
+    if (std::find(known.begin(), known.end(), name) != known.end()) continue;
+    known.push_back(name);
+    values.emplace_back(name, judged.ours);
+    if (judged.interval) {
+      values.emplace_back(name + ", low", judged.interval->low);
+      values.emplace_back(name + ", high", judged.interval->high);
+    }
+    for (size_t i = 0; i < judged.values.size(); ++i) values.emplace_back(fmt::format("{}, {}", name, i + 1), judged.values[i]);
+  }
+  return values;
+}
+
 // "arXiv:2403.03853v3" as a link; any other text as it stands.
 std::string paper_html(const std::string& paper) {
   constexpr std::string_view prefix = "arXiv:";
@@ -164,6 +182,7 @@ const Judgement& Report::record(Judgement judgement) {
     judgement.verdict = Verdict::not_measured;
     judgement.why_not_measured = kQuick;
   }
+  if (!judgement.conditions.empty()) measured(judgement.claim.id, values_of(judgement));
   for (Judgement& known : judgements_) {
     if (known.claim.id != judgement.claim.id) continue;
     if (known.why_not_measured != kNotReached) throw std::logic_error("claim \"" + known.claim.id + "\" is judged twice");
@@ -172,7 +191,16 @@ const Judgement& Report::record(Judgement judgement) {
   return judgements_.emplace_back(std::move(judgement));
 }
 
-void Report::baseline(Baseline row) { baselines_.push_back(std::move(row)); }
+void Report::baseline(Baseline row) {
+  MetricValues values;
+  for (const BaselineValue& value : row.values) values.emplace_back(value.of, value.value);
+  measured(row.name, values);
+  baselines_.push_back(std::move(row));
+}
+
+void Report::measured(const std::string& arm, const MetricValues& values) const {
+  if (measured_) measured_(arm, values);
+}
 
 void Report::heading(std::string_view title) { sections_.push_back("<h2>" + escape_html(title) + "</h2>\n"); }
 void Report::text(std::string_view markdown) { sections_.push_back(markdown_html(markdown)); }

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
@@ -12,6 +13,7 @@
 #include <vector>
 
 #include "tessera/run/claim.h"
+#include "tessera/run/metrics.h"
 #include "tessera/run/plot.h"
 
 namespace tessera::run {
@@ -85,6 +87,12 @@ class Report {
 
   void baseline(Baseline row);
 
+  // One measured arm (a variant, a seed, a baseline) and its numbers, at once: a line of the run's metrics.jsonl and log.txt. baseline()
+  // and judge() hand in theirs themselves.
+  void measured(const std::string& arm, const MetricValues& values) const;
+  // Where measured arms go; the program sets it. Without it they go nowhere.
+  void send_measured_to(std::function<void(const std::string& arm, const MetricValues& values)> sink) { measured_ = std::move(sink); }
+
   // Sections, in this order on the page. text: paragraphs split by empty lines, lists ("- "), **bold**, *italic*, `code`,
   // [links](https://...).
   void heading(std::string_view title);
@@ -131,6 +139,7 @@ class Report {
   std::vector<std::string> sections_;  // HTML
   std::vector<std::string> limits_;    // HTML
   std::vector<std::pair<std::string, std::string>> settings_;
+  std::function<void(const std::string& arm, const MetricValues& values)> measured_;
   std::string recipe_;
   std::optional<double> seconds_;
   double started_ = 0;  // steady clock, seconds

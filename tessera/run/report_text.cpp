@@ -98,10 +98,14 @@ std::string superscript(int exponent) {
   return text;
 }
 
+std::string power_text(double magnitude) {
+  const int exponent = static_cast<int>(std::floor(std::log10(magnitude) + 1e-12));
+  return fmt::format("{:.3g}×10{}", magnitude / std::pow(10.0, exponent), superscript(exponent));
+}
+
 std::string unsigned_text(double magnitude) {
-  if (magnitude >= 1e7 || magnitude < 1e-4) {
-    const int exponent = static_cast<int>(std::floor(std::log10(magnitude)));
-    return fmt::format("{:.3g}×10{}", magnitude / std::pow(10.0, exponent), superscript(exponent));
+  if (needs_power(magnitude)) {
+    return power_text(magnitude);
   }
   if (magnitude == std::floor(magnitude)) return with_thousands(fmt::format("{:.0f}", magnitude));
   const int whole_digits = magnitude < 1 ? 0 : static_cast<int>(std::floor(std::log10(magnitude))) + 1;
@@ -173,6 +177,14 @@ std::string markdown_html(std::string_view markdown) {
   for (const std::string& block : blocks)
     if (!block.empty()) html += block_html(block);
   return html;
+}
+
+bool needs_power(double value) { return std::abs(value) >= 1e7 || (value != 0 && std::abs(value) < 1e-4); }
+
+std::string power_of_ten_text(double value) {
+  if (value == 0 || !std::isfinite(value)) return number_text(value);
+  const std::string text = power_text(std::abs(value));
+  return std::string(value < 0 ? kMinus : "") + (text.rfind("1×", 0) == 0 ? text.substr(3) : text);  // × has two bytes
 }
 
 std::string number_text(double value) {

@@ -21,6 +21,10 @@ std::string markdown_inline(std::string_view markdown);
 
 // About four significant digits, a real minus sign, thousands separated: "0.4123", "−12.50", "45,100", "1.2×10⁻⁵"; "not a number", "∞".
 std::string number_text(double value);
+// True for a number that number_text writes with a power of ten: 1e7 and above, below 1e-4.
+bool needs_power(double value);
+// Always with a power of ten: "10⁶", "2×10⁻³"; 0 and what is not finite as number_text.
+std::string power_of_ten_text(double value);
 // With this many decimals, from 0 to 9.
 std::string number_text(double value, int decimals);
 // "0.412" and "[0.301, 0.523]" with the decimals the interval's width justifies: its second significant digit.

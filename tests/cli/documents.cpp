@@ -53,6 +53,25 @@ TEST(Documents, OutKeepsACopy) {
   EXPECT_EQ(run_tessera({"version", "--force", "--out", folder.path("v.json")}).exit_code, 0);
 }
 
+TEST(Documents, ReproduceAndItsRunFolder) {
+  const TemporaryFolder folder;
+  const auto ran = run_tessera({"reproduce", "shortgpt", "--quick", "--json", "--out", folder.path("run")});
+  ASSERT_EQ(ran.exit_code, 0) << ran.err;
+  expect_fields(ran.json(), {"method", "mode", "seconds", "holds", "report", "claims", "baselines"});
+  for (const char* name : {"recipe.toml", "log.txt", "metrics.jsonl", "report.html", "artifacts"}) {
+    EXPECT_TRUE(std::filesystem::exists(folder.path("run") + "/" + name)) << name;
+  }
+  std::ifstream metrics(folder.path("run/metrics.jsonl"));
+  int64_t arms = 0;
+  for (std::string line; std::getline(metrics, line);) {
+    const auto document = Json::parse(line, nullptr, false);
+    expect_fields(document, {"step", "time"});
+    EXPECT_EQ(document["step"], ++arms) << "steps count the measured arms";
+    EXPECT_GT(document.size(), 2U) << line;
+  }
+  EXPECT_GT(arms, 10);
+}
+
 class WithModel : public testing::Test {
  protected:
   void SetUp() override {

@@ -40,7 +40,9 @@ TEST(Ticks, OfLogAxesAreDecadesAndTheirParts) {
   EXPECT_THAT(log_ticks(1, 1000, 5), ElementsAre(1, 10, 100, 1000));
   EXPECT_THAT(log_ticks(20, 30, 6), ElementsAre(20, 22, 24, 26, 28, 30));
   EXPECT_LE(log_ticks(1e-12, 1e12, 6).size(), 6u);
-  EXPECT_THAT(tick_labels({1e-5, 1e-4, 0.5, 20}, true), ElementsAre("10⁻⁵", "0.0001", "0.5", "20"));
+  EXPECT_THAT(tick_labels({0.001, 0.5, 20, 1000, 1e6}, true), ElementsAre("0.001", "0.5", "20", "1000", "1,000,000"));
+  EXPECT_THAT(tick_labels({1e-5, 1e-4, 0.5, 20}, true), ElementsAre("10⁻⁵", "10⁻⁴", "5×10⁻¹", "2×10¹")) << "one notation an axis";
+  EXPECT_THAT(tick_labels({1, 1000, 1e6, 1e9}, true), ElementsAre("10⁰", "10³", "10⁶", "10⁹"));
 }
 
 TEST(Scales, MapEndsToEnds) {

@@ -74,6 +74,32 @@ TEST_F(ReportTest, DocumentHasTheFieldsOfTheInterface) {
   EXPECT_EQ(document["baselines"][0]["values"][0]["of"], "log PPL, n = 3");
 }
 
+TEST_F(ReportTest, HandsOverEveryMeasuredArm) {
+  std::vector<std::pair<std::string, MetricValues>> arms;
+  Report it = report();
+  it.measured("dropped", {{"before there is a sink", 1}});
+  it.send_measured_to([&](const std::string& arm, const MetricValues& values) { arms.emplace_back(arm, values); });
+  it.baseline({.name = "random", .values = {{.of = "log PPL", .value = 4.5}, {.of = "size", .value = 2}}});
+  it.measured("layer 3", {{"BI", 0.25}});
+  const Claim two = {.id = "B",
+                     .says = "s",
+                     .theirs = "t",
+                     .measure = "m",
+                     .holds_if = {{.at_least = 0.5}, {.interval = PairedBootstrap{}, .above = 0.2}}};
+  it.judge(two, std::vector<double>{1, 2, 3});
+  const Claim seeds = {.id = "C", .says = "s", .theirs = "t", .measure = "m", .holds_if = {{.every = "seed", .at_least = 0.5}}};
+  it.judge(seeds, std::vector<double>{1, 4});
+  it.not_measured(claim("D"), "needs --full");
+  ASSERT_EQ(arms.size(), 4u) << "a claim that was not measured is no arm";
+  EXPECT_EQ(arms[0], (std::pair{std::string("random"), MetricValues{{"log PPL", 4.5}, {"size", 2}}}));
+  EXPECT_EQ(arms[1], (std::pair{std::string("layer 3"), MetricValues{{"BI", 0.25}}}));
+  EXPECT_EQ(arms[2].first, "B");
+  ASSERT_EQ(arms[2].second.size(), 3u) << "a quantity that two conditions share is named once";
+  EXPECT_EQ(arms[2].second[0], (std::pair{std::string("mean"), 2.0}));
+  EXPECT_EQ(arms[2].second[1].first, "mean, low");
+  EXPECT_EQ(arms[3].second, (MetricValues{{"mean", 2.5}, {"mean, 1", 1}, {"mean, 2", 4}}));
+}
+
 TEST_F(ReportTest, HoldsOnlyWhenSomethingWasMeasuredAndAllOfItHolds) {
   Report held = report();
   held.judge(claim("A"), std::vector<double>{1, 2});

@@ -10,6 +10,7 @@
 #include <stdexcept>
 
 #include "tessera/base/error.h"
+#include "tessera/run/command.h"
 
 namespace tessera::run {
 namespace {
@@ -124,6 +125,24 @@ TEST(Metrics, NamesAreUniqueAndNotReserved) {
   EXPECT_THROW(metrics_line(1, 0, {{"time", 1}}), std::logic_error);
   EXPECT_THROW(metrics_line(1, 0, {{"", 1}}), std::logic_error);
   EXPECT_THROW(metrics_line(1, 0, {{"a", 1}, {"a", 2}}), std::logic_error);
+}
+
+TEST_F(RunFolderTest, LogHoldsWhatTheRunSaidEvenWhenQuiet) {
+  Settings settings;
+  settings.out = root_ / "run";
+  settings.quiet = true;
+  std::string printed;
+  const auto print = [&](std::string_view text) { printed += text; };
+  Context context(settings, {.out = print, .err = print, .progress = {}}, "reproduce shortgpt");
+  context.note("before there is a folder");
+  context.folder();
+  context.note("scoring {} layers", 30);
+  context.line("report: {}", "x.html");
+  EXPECT_EQ(printed, "");
+  const auto log = content(root_ / "run" / "log.txt");
+  EXPECT_NE(log.find(" scoring 30 layers\n"), std::string::npos) << log;
+  EXPECT_NE(log.find(" report: x.html\n"), std::string::npos) << log;
+  EXPECT_EQ(std::count(log.begin(), log.end(), '\n'), 2) << log;
 }
 
 }  // namespace

@@ -176,6 +176,9 @@ class Experiment {
       for (size_t w = 0; w < rise.size(); ++w) rise[w] -= dense[w];
       means.push_back(std::accumulate(rise.begin(), rise.end(), 0.0) / static_cast<double>(rise.size()));
       rises.push_back(std::move(rise));
+      const auto& layer = influence_[v - 1];
+      report_.measured(fmt::format("layer {}", v - 1),
+                       {{"BI", layer.bi.mean}, {"relative magnitude", layer.magnitude.mean}, {"rise of log PPL", means.back()}});
     }
     run::ScatterPlot plot{.title = "Does BI predict the damage?",
                           .x = {.label = "Block Influence", .unit = {}, .log = true},
@@ -357,6 +360,8 @@ class Experiment {
     for (const auto& row : all) {
       const double kept = std::accumulate(row.agreement.begin(), row.agreement.end(), 0.0) / static_cast<double>(row.agreement.size());
       const bool asked = row.choices.items > 0;
+      report_.measured(row.name,
+                       {{"accuracy", asked ? row.choices.accuracy : std::nan("")}, {"dense tokens kept", kept}, {"tokens/s", row.decode}});
       table.rows.push_back({row.name, asked ? fmt::format("{:.1f} %", 100 * row.choices.accuracy) : "-",
                             asked ? fmt::format("{:.1f} %", 100 * (row.choices.accuracy - chance) / whole) : "-",
                             fmt::format("{:.1f} %", 100 * kept), fmt::format("{:.0f}", row.decode)});

@@ -135,6 +135,8 @@ void measure_norm_placement(run::Report& report, run::Context& context, const st
       const bool pre = placement == lm::NormPlacement::pre;
       const double mean = std::accumulate(values.begin() + 6, values.end(), 0.0) / 6;
       deep[pre ? 0 : 1] = mean;
+      report.measured(fmt::format("{}-norm, seed {}", pre ? "pre" : "post", seed),
+                      {{"last loss", loss}, {"cosine of blocks 6 to 11", mean}});
       table.rows.push_back({pre ? "pre" : "post", std::to_string(seed), fmt::format("{:.3f}", loss), fmt::format("{:.4f}", mean)});
       run::Line line{.name = fmt::format("{}-norm, seed {}", pre ? "pre" : "post", seed), .x = {}, .y = values};
       for (size_t i = 0; i < values.size(); ++i) line.x.push_back(static_cast<double>(i));
@@ -170,6 +172,7 @@ void measure_healing(run::Report& report, run::Context& context, OpenedModel& op
                    .columns = {"model", "perplexity", "log PPL"}};
   for (const auto& [name, values] : {std::pair{"dense", dense}, {"pruned", pruned}, {"healed", healed}}) {
     table.rows.push_back({name, fmt::format("{:.3f}", std::exp(mean(values))), fmt::format("{:.4f}", mean(values))});
+    report.measured(fmt::format("healing: {}", name), {{"log PPL", mean(values)}});
   }
   table.caption =
       fmt::format("Trained on {} windows of `anarchism`, each seen once; evaluated on the handbook and glosses.", training.size());

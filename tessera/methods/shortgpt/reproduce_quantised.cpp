@@ -96,6 +96,9 @@ void measure_quantisation(run::Report& report, lm::Transformer& model, const Win
     apply(shorter);
     nats["removed, then " + name] = measure(shorter, {{}})[0];
   }
+  for (const auto& [name, values] : nats) {
+    report.measured(name, {{"log PPL", std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size())}});
+  }
   report.heading("With 4-bit weights");
   auto table = table_of(nats, removed.size());
   table.caption = fmt::format(
