@@ -209,5 +209,30 @@ TEST_F(ShortGptCommands, HealTrainsAndWritesWhatTesseraReads) {
             std::string::npos);
 }
 
+TEST_F(ShortGptCommands, AnRwkvFolderIsScoredSweptAndPruned) {
+  const auto golden = tensor::Weights::open(golden_path("rwkv"));
+  std::filesystem::create_directory(folder_ / "rwkv");
+  write_file(folder_ / "rwkv/config.json", golden.metadata().at("config"));
+  write_file(folder_ / "rwkv/tokenizer.json", tiny_tokenizer());
+  tensor::NamedTensors tensors;
+  for (const auto& info : golden.tensors()) {
+    if (info.name.starts_with("rwkv.") || info.name.starts_with("head.")) tensors.emplace_back(info.name, golden.load(info.name));
+  }
+  tensor::save_safetensors(folder_ / "rwkv/model.safetensors", tensors);
+  const auto rwkv = (folder_ / "rwkv").string();
+  const auto scored = run_command(score_command(), {{"model", {rwkv}}, {"calib", {text_}}, {"window", {"16"}}}, folder_ / "scored");
+  EXPECT_EQ(scored["layers"].size(), 3U);
+  const auto swept =
+      run_command(sweep_command(), {{"model", {rwkv}}, {"calib", {text_}}, {"eval", {text_}}, {"window", {"16"}}}, folder_ / "swept");
+  EXPECT_EQ(swept["points"].size(), 3U);
+  const auto pruned =
+      run_command(prune_command(), {{"model", {rwkv}}, {"remove", {"0"}}, {"out", {(folder_ / "short").string()}}}, folder_ / "run");
+  EXPECT_EQ(pruned["removed"], Json({0}));
+  const auto again =
+      run_command(score_command(), {{"model", {(folder_ / "short").string()}}, {"calib", {text_}}, {"window", {"16"}}}, folder_ / "again");
+  EXPECT_EQ(again["layers"].size(), 2U);
+  EXPECT_NE(message(generate_command(), {{"model", {rwkv}}, {"prompt", {"ab"}}}).find("this is an RWKV model"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace tessera::shortgpt

@@ -1,4 +1,4 @@
-// ShortGPT on whole models: scores and removal beside Transformers, exactness of removal, prefill-only caches, quantising, healing, Mamba.
+// ShortGPT on whole models: scores and removal beside Transformers, exactness of removal, prefill-only caches, quantising, healing.
 
 #include "tests/methods/shortgpt_model.h"
 
@@ -7,7 +7,6 @@
 #include "tessera/base/error.h"
 #include "tessera/lm/generate.h"
 #include "tessera/methods/shortgpt/heal.h"
-#include "tessera/methods/shortgpt/mamba_folder.h"
 #include "tessera/methods/shortgpt/prune.h"
 #include "tessera/methods/shortgpt/quantise_model.h"
 #include "tessera/methods/shortgpt/score.h"
@@ -21,8 +20,6 @@ torch::Tensor some_ids(int64_t batch = 2, int64_t tokens = 9) {
 }
 
 Windows windows_of(const torch::Tensor& ids) { return ids.unbind(0); }
-
-double relative(const torch::Tensor& a, const torch::Tensor& b) { return ((a - b).abs().max() / b.abs().max()).item<double>(); }
 
 // The model a golden holds, from a folder written here; its own tensors are the rest.
 struct Golden {
@@ -343,52 +340,6 @@ TEST(ShortGpt, LayersAreParsedAndCounted) {
   EXPECT_EQ(count_for_ratio(config, {0, 1, 2, 3, 4, 5}, 2.4 * share), 2);
   EXPECT_EQ(count_for_ratio(config, {0, 1, 2, 3, 4, 5}, 2.6 * share), 3);
   EXPECT_EQ(count_for_ratio(config, {0, 1, 2, 3, 4, 5}, 0.4 * share), 0);
-}
-
-TEST(MambaParity, LogitsLossAndGradientsEqualTransformers) {
-  const auto golden = tensor::Weights::open(golden_path("mamba"));
-  nn::Mamba model(nn::parse_mamba_config(nlohmann::ordered_json::parse(golden.metadata().at("config"))));
-  {
-    torch::NoGradGuard no_gradient;
-    for (auto& parameter : model->named_parameters()) parameter->copy_(golden.load(parameter.key()));
-  }
-  const auto ids = golden.load("ids");
-  const auto logits = model->forward(ids);
-  EXPECT_LT(relative(logits, golden.load("logits")), 1e-4);
-  const auto loss = torch::nll_loss(torch::log_softmax(logits.slice(1, 0, 12), -1).flatten(0, 1), ids.slice(1, 1).flatten());
-  EXPECT_NEAR(loss.item<double>(), golden.load("loss").item<double>(), 1e-4);
-  loss.backward();
-  for (const auto& parameter : model->named_parameters()) {
-    EXPECT_LT(relative(parameter->grad(), golden.load("grad." + parameter.key())), 1e-3) << parameter.key();
-  }
-}
-
-TEST(MambaFolder, IsScoredAndPruned) {
-  torch::NoGradGuard no_gradient;
-  const auto golden = tensor::Weights::open(golden_path("mamba"));
-  TestFolder folder;
-  std::filesystem::create_directory(folder / "dense");
-  write_file(folder / "dense/config.json", golden.metadata().at("config"));
-  tensor::NamedTensors tensors;
-  for (const auto& info : golden.tensors()) {
-    if (info.name.starts_with("backbone.")) tensors.emplace_back(info.name, golden.load(info.name));
-  }
-  tensor::save_safetensors(folder / "dense/model.safetensors", tensors);
-  EXPECT_TRUE(is_mamba_folder(folder / "dense"));
-  auto model = load_mamba(folder / "dense");
-  const auto ids = golden.load("ids");
-  const auto scores = measure_influence(*layers_of(model), windows_of(ids)).result();
-  auto x = model->embed(ids);
-  for (size_t i = 0; i < scores.size(); ++i) {
-    const auto y = model->block(static_cast<int64_t>(i))->forward(x);
-    EXPECT_NEAR(scores[i].bi.mean, (1 - torch::cosine_similarity(x, y, -1)).mean().item<double>(), 1e-5);
-    x = y;
-  }
-  prune_mamba(folder / "dense", {1}, folder / "pruned");
-  model->remove_blocks({1});
-  EXPECT_TRUE(torch::equal(load_mamba(folder / "pruned")->forward(ids), model->forward(ids)));
-  EXPECT_THROW(prune_mamba(folder / "dense", {3}, folder / "other"), InputError);
-  EXPECT_FALSE(std::filesystem::exists(folder / "other"));
 }
 
 TEST(Gptq, EqualsTheReference) {

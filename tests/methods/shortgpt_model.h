@@ -76,6 +76,9 @@ inline std::string golden_path(const std::string& name) {
   return std::string(TESSERA_SOURCE_DIR) + "/tests/parity/golden/" + name + ".safetensors";
 }
 
+// The largest difference in units of b's scale.
+inline double relative(const torch::Tensor& a, const torch::Tensor& b) { return ((a - b).abs().max() / b.abs().max()).item<double>(); }
+
 // Prose of the tiny tokenizer's characters.
 inline std::string tiny_text(int64_t words) {
   std::string text;

@@ -8,9 +8,9 @@
 #include "tessera/base/error.h"
 #include "tessera/lm/save.h"
 #include "tessera/methods/shortgpt/commands.h"
-#include "tessera/methods/shortgpt/mamba_folder.h"
 #include "tessera/methods/shortgpt/opened_model.h"
 #include "tessera/methods/shortgpt/prune.h"
+#include "tessera/methods/shortgpt/recurrent_folder.h"
 
 namespace tessera::shortgpt {
 namespace {
@@ -112,7 +112,7 @@ std::vector<int64_t> chosen_layers(const PruneCommand& options, OpenedModel& ope
   int64_t count = 0;
   if (options.layers) count = *options.layers;
   if (options.ratio) {
-    if (opened.mamba) throw InputError("--ratio: a Mamba's blocks are all of one size; give --layers N");
+    if (opened.recurrent()) throw InputError("--ratio: this model's blocks are all of one size; give --layers N");
     count = count_for_ratio(opened.loaded.config(), order, *options.ratio);
   }
   if (options.max_ppl_rise) count = count_for_rise(*model, order, windows, *options.max_ppl_rise, context);
@@ -180,15 +180,15 @@ void prune_transformer(const PruneCommand& options, OpenedModel& opened, const s
 
 void prune(const PruneCommand& options, run::Context& context) {
   auto opened = open_model(options.model, context, lm::DtypeChoice::fp32);  // 16-bit weights pass through float32 unchanged
-  if (opened.mamba && options.sublayer != Branch::block) {
-    throw InputError("--sublayer: a Mamba block has no attention and FFN branches; leave the option out");
+  if (opened.recurrent() && options.sublayer != Branch::block) {
+    throw InputError("--sublayer: only a Transformer's block has attention and FFN branches; leave the option out");
   }
   const auto chosen = chosen_layers(options, opened, context);
-  if (!opened.mamba) {
+  if (!opened.recurrent()) {
     prune_transformer(options, opened, chosen, context);
     return;
   }
-  prune_mamba(lm::find_model(options.model), chosen, options.out);
+  prune_recurrent(lm::find_model(options.model), chosen, options.out);
   context.line("removed {} layers: {}", chosen.size(), fmt::join(chosen, " "));
   context.line("layers      {} -> {}", opened.depth(), opened.depth() - static_cast<int64_t>(chosen.size()));
   context.line("wrote {}", options.out.string());

@@ -218,7 +218,7 @@ void score(const ScoreCommand& options, run::Context& context) {
   auto opened = open_model(options.model, context);
   const auto windows = read_windows(*opened.tokenizer, options.calib, {.window = options.window, .tokens = options.tokens}, "--calib");
   const auto scored = run_scoring(options, opened, windows, context);
-  const auto dtype = opened.mamba ? std::string("fp32") : opened.loaded.dtype_note;
+  const auto dtype = opened.recurrent() ? std::string("fp32") : opened.loaded.dtype_note;
   const auto document = document_of(scored, options, dtype);
   auto& folder = context.folder();
   write_file(folder.artifact("scores.json"), document.dump(1) + "\n");

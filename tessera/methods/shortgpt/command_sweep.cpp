@@ -57,7 +57,7 @@ void sweep(const SweepCommand& options, run::Context& context) {
       return !interrupted();
     });
   }
-  if (!opened.mamba) add_sizes(points, order, opened.loaded.config(), torch::elementSize(opened.loaded.model->dtype()));
+  if (!opened.recurrent()) add_sizes(points, order, opened.loaded.config(), torch::elementSize(opened.loaded.model->dtype()));
   const int64_t knee = knee_of(points), within = largest_within(points, 0.10);
   auto document = nlohmann::ordered_json{{"model", options.model},
                                          {"metric", name_of(options.metric)},

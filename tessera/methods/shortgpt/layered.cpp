@@ -29,9 +29,11 @@ class TransformerLayers : public LayeredModel {
   lm::Pass pass_;
 };
 
-class MambaLayers : public LayeredModel {
+// Model: nn::Mamba or nn::Rwkv.
+template <class Model>
+class RecurrentLayers : public LayeredModel {
  public:
-  explicit MambaLayers(nn::Mamba model) : model_(std::move(model)) {}
+  explicit RecurrentLayers(Model model) : model_(std::move(model)) {}
 
   int64_t depth() const override { return model_->depth(); }
   torch::Tensor start(const torch::Tensor& ids) override { return model_->embed(ids); }
@@ -44,7 +46,7 @@ class MambaLayers : public LayeredModel {
   }
 
  private:
-  nn::Mamba model_;
+  Model model_;
 };
 
 }  // namespace
@@ -53,6 +55,7 @@ std::unique_ptr<LayeredModel> layers_of(lm::Transformer model, bool branches) {
   return std::make_unique<TransformerLayers>(std::move(model), branches);
 }
 
-std::unique_ptr<LayeredModel> layers_of(nn::Mamba model) { return std::make_unique<MambaLayers>(std::move(model)); }
+std::unique_ptr<LayeredModel> layers_of(nn::Mamba model) { return std::make_unique<RecurrentLayers<nn::Mamba>>(std::move(model)); }
+std::unique_ptr<LayeredModel> layers_of(nn::Rwkv model) { return std::make_unique<RecurrentLayers<nn::Rwkv>>(std::move(model)); }
 
 }  // namespace tessera::shortgpt

@@ -1,6 +1,6 @@
 #pragma once
 // A language model as ShortGPT sees it: embeddings, L layers that map the residual stream to itself, a final norm, losses. What is scored
-// and removed is a layer of it: a Transformer's block, one branch of one, a Mamba block.
+// and removed is a layer of it: a Transformer's block, one branch of one, a Mamba or RWKV block.
 // B windows, T tokens, D width.
 
 #include <torch/torch.h>
@@ -10,6 +10,7 @@
 
 #include "tessera/lm/model.h"
 #include "tessera/nn/mamba.h"
+#include "tessera/nn/rwkv.h"
 
 namespace tessera::shortgpt {
 
@@ -28,6 +29,7 @@ class LayeredModel {
 // Blocks of a Transformer; with `branches`, layer 2i is the attention branch of block i and 2i + 1 its FFN branch.
 std::unique_ptr<LayeredModel> layers_of(lm::Transformer model, bool branches = false);
 std::unique_ptr<LayeredModel> layers_of(nn::Mamba model);
+std::unique_ptr<LayeredModel> layers_of(nn::Rwkv model);
 
 // Windows of calibration or evaluation text: [T] int64 each, every one a sequence of its own from position 0.
 using Windows = std::vector<torch::Tensor>;

@@ -2,7 +2,7 @@
 
 #include "tessera/base/error.h"
 #include "tessera/base/files.h"
-#include "tessera/methods/shortgpt/mamba_folder.h"
+#include "tessera/methods/shortgpt/recurrent_folder.h"
 
 namespace tessera::shortgpt {
 namespace {
@@ -28,13 +28,16 @@ lm::DtypeChoice dtype_of(run::Dtype dtype) {
 }  // namespace
 
 std::unique_ptr<LayeredModel> OpenedModel::layers(bool branches) const {
-  if (!mamba) return layers_of(loaded.model, branches);
-  if (branches) throw InputError("{}: a Mamba block has no attention and FFN branches; leave --sublayers out", name);
-  return layers_of(mamba);
+  if (!recurrent()) return layers_of(loaded.model, branches);
+  if (branches) throw InputError("{}: only a Transformer's block has attention and FFN branches; leave --sublayers out", name);
+  return mamba ? layers_of(mamba) : layers_of(rwkv);
 }
 
 lm::Transformer& OpenedModel::transformer(const char* command) {
-  if (mamba) throw InputError("{}: `shortgpt {}` works on Transformers and this is a Mamba model; give a Transformer", name, command);
+  if (recurrent()) {
+    throw InputError("{}: `shortgpt {}` works on Transformers and this is {}; give a Transformer", name, command,
+                     mamba ? "a Mamba model" : "an RWKV model");
+  }
   return loaded.model;
 }
 
@@ -57,8 +60,10 @@ OpenedModel open_model(const std::string& model, const run::Context& context, st
     const auto config = nlohmann::ordered_json::parse(read_file(path / "config.json", 1 << 24), nullptr, false);
     if (config.is_object()) refuse_shared_layers(config, model);
   }
-  if (is_mamba_folder(path)) {
-    opened.mamba = load_mamba(path);
+  const auto kind = recurrent_kind(path);
+  if (kind != Recurrent::none) {
+    if (kind == Recurrent::mamba) opened.mamba = load_mamba(path);
+    if (kind == Recurrent::rwkv) opened.rwkv = load_rwkv(path);
     opened.tokenizer = std::make_shared<text::Tokenizer>(text::Tokenizer::load(path));
     return opened;
   }

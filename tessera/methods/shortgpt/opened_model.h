@@ -1,5 +1,5 @@
 #pragma once
-// The model of a command line, opened for ShortGPT: a Transformer (folder or GGUF) or a Mamba folder, and its tokenizer.
+// The model of a command line, opened for ShortGPT: a Transformer (folder or GGUF), a Mamba or an RWKV folder, and its tokenizer.
 
 #include <memory>
 #include <optional>
@@ -13,15 +13,17 @@
 namespace tessera::shortgpt {
 
 struct OpenedModel {
-  lm::LoadedModel loaded;  // its model is null when `mamba` is not
+  lm::LoadedModel loaded;  // its model is null when one of the next two is not
   nn::Mamba mamba{nullptr};
+  nn::Rwkv rwkv{nullptr};
   std::shared_ptr<const text::Tokenizer> tokenizer;  // never null
   std::string name;                                  // as given
 
-  int64_t depth() const { return mamba ? mamba->depth() : loaded.model->depth(); }
-  // Throws InputError for branches of a Mamba model, which has none.
+  bool recurrent() const { return mamba || rwkv; }
+  int64_t depth() const { return mamba ? mamba->depth() : rwkv ? rwkv->depth() : loaded.model->depth(); }
+  // Throws InputError for branches of a recurrent model.
   std::unique_ptr<LayeredModel> layers(bool branches = false) const;
-  // The Transformer; throws InputError naming `command` when the model is a Mamba.
+  // The Transformer; throws InputError naming `command` when the model is recurrent.
   lm::Transformer& transformer(const char* command);
 };
 
