@@ -97,7 +97,7 @@ run_tests() {
 
 run_fuzz() {  # NAME [SECONDS]
   local name=${1:-} seconds=${2:-60} folder=$root/build-fuzz corpus
-  install_debian clang-14 libfuzzer-14-dev
+  install_debian clang-14 libclang-rt-14-dev
   [ -f "$root/tests/fuzz/$name.cpp" ] || fail "./run fuzz NAME [SECONDS]; NAME is one of: $(ls "$root/tests/fuzz" | sed -n 's/\.cpp$//p' | tr '\n' ' ')"
   configure "$folder" -DTESSERA_FUZZ=ON -DCMAKE_CXX_COMPILER=clang++-14
   build_targets "$folder" "fuzz_$name"

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <unordered_set>
 
 #include "tessera/base/error.h"
 #include "tessera/data/input.h"
@@ -18,10 +19,9 @@ class CsvRecords : public Records {
     if (std::string_view(block_).substr(0, end_).starts_with("\xEF\xBB\xBF")) begin_ = 3;
     if (!read_fields() || cells_.empty()) throw InputError("{} is empty; its first line must name the columns", path.string());
     for (const std::string& cell : cells_) header_.push_back(to_utf8(cell));
-    for (size_t i = 0; i < header_.size(); ++i)
-      if (std::find(header_.begin(), header_.begin() + static_cast<std::ptrdiff_t>(i), header_[i]) !=
-          header_.begin() + static_cast<std::ptrdiff_t>(i))
-        throw InputError("{}:1: two columns are called {}; rename one", path.string(), tessera::quoted(header_[i]));
+    std::unordered_set<std::string_view> names;
+    for (const std::string& name : header_)
+      if (!names.insert(name).second) throw InputError("{}:1: two columns are called {}; rename one", path.string(), tessera::quoted(name));
     check_columns(path.string(), options.columns, header_);
     for (size_t i = 0; i < header_.size(); ++i)
       if (options.columns.empty() || std::find(options.columns.begin(), options.columns.end(), header_[i]) != options.columns.end())

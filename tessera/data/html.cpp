@@ -7,6 +7,7 @@
 #include <cctype>
 #include <cstring>
 #include <memory>
+#include <unordered_map>
 #include <vector>
 
 #include "tessera/base/error.h"
@@ -15,22 +16,61 @@
 namespace tessera::data {
 namespace {
 
-constexpr int deepest_nesting = 2000;  // browsers stop at 512; the parser and this walk use the stack and look up the open elements
+constexpr int deepest_nesting = 2000;        // browsers stop at 512; the walk below uses the stack
+constexpr size_t most_unclosed = 20'000;     // what the parser's own recursion stands on the stack of a thread
+constexpr size_t most_repeated = 8'000'000;  // elements that the parser may add for unclosed <b>, <i> ...: it opens them anew in each block
 
 bool one_of(std::string_view word, std::initializer_list<std::string_view> words) {
   return std::find(words.begin(), words.end(), word) != words.end();
 }
 
-// Elements whose end tag HTML lets authors leave out, and those that have none: they do not nest by being opened again.
-bool may_stay_open(std::string_view tag) {
-  return one_of(
-      tag, {"p",  "li", "dt",  "dd",    "tr",   "td",   "th",   "tbody", "thead", "tfoot", "option", "optgroup", "colgroup", "rp",   "rt",
-            "br", "hr", "img", "input", "link", "meta", "area", "base",  "col",   "embed", "source", "track",    "wbr",      "param"});
+[[noreturn]] void refuse_nesting() {
+  throw InputError("the page nests more than {} elements; give a page that a browser can show", deepest_nesting);
 }
 
-// Refuses pages that would nest deeper than the parser can stand, by counting tags alone: the parser's own tree is never built.
-void check_nesting(std::string_view html) {
-  int depth = 0;
+// Elements that end by themselves when their like begins, and those that have no inside. Inside a drawing the words of tables do nest.
+bool may_stay_open(std::string_view tag, bool drawing) {
+  if (one_of(tag, {"p", "li", "dt", "dd", "br", "hr", "img", "meta", "embed"})) return true;
+  return !drawing && one_of(tag, {"tr", "td", "th", "tbody", "thead", "tfoot", "colgroup", "input", "link", "area", "base", "col", "source",
+                                  "track", "wbr", "param"});
+}
+
+// Elements that stay in force until their own end tag, whatever is closed around them.
+bool formats(std::string_view tag) {
+  return one_of(tag, {"a", "b", "big", "code", "em", "font", "i", "nobr", "s", "small", "strike", "strong", "tt", "u"});
+}
+
+// Bounds from above how deep the parser will nest: an end tag counts only where it ends the element opened last, so that whatever rule
+// the parser has for the others, it cannot nest deeper than this.
+class Nesting {
+ public:
+  void open(const std::string& tag) {
+    repeated_ += formatting_;
+    if (repeated_ > most_repeated) refuse_nesting();
+    drawing_ = drawing_ || tag == "svg" || tag == "math";
+    if (may_stay_open(tag, drawing_)) return;
+    if (tag == "a" && links_ > 0) return;  // a second link ends the first
+    open_.push_back(tag);
+    links_ += tag == "a";
+    formatting_ += formats(tag);
+    if (open_.size() > most_unclosed) refuse_nesting();
+  }
+  void close(const std::string& tag) {
+    if (open_.empty() || open_.back() != tag) return;
+    links_ -= tag == "a";
+    formatting_ -= formats(tag);
+    open_.pop_back();
+  }
+
+ private:
+  std::vector<std::string> open_;
+  bool drawing_ = false;
+  size_t links_ = 0, formatting_ = 0, repeated_ = 0;
+};
+
+// Refuses pages that would nest deeper than the parser can stand, by their tags alone: the parser's own tree is never built.
+void check_tags(std::string_view html) {
+  Nesting nesting;
   for (size_t at = html.find('<'); at != std::string_view::npos; at = html.find('<', at + 1)) {
     const bool closes = at + 1 < html.size() && html[at + 1] == '/';
     const size_t begin = at + 1 + closes;
@@ -38,14 +78,31 @@ void check_nesting(std::string_view html) {
     while (end < html.size() && std::isalnum(static_cast<unsigned char>(html[end]))) ++end;
     std::string tag(html.substr(begin, end - begin));
     for (char& c : tag) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-    if (tag.empty() || may_stay_open(tag)) continue;
-    const size_t close = html.find('>', end);
-    const bool closed_itself = close != std::string_view::npos && html[close - 1] == '/';
-    if (closed_itself && !closes) continue;
-    depth += closes ? (depth > 0 ? -1 : 0) : 1;
-    if (depth > deepest_nesting)
-      throw InputError("the page nests more than {} elements; give a page that a browser can show", deepest_nesting);
+    if (tag.empty()) continue;
+    closes ? nesting.close(tag) : nesting.open(tag);
   }
+}
+
+// The next node of a walk through the tree that uses no stack: the first child, else the next sibling of the nearest element that has one.
+const GumboNode* next_node(const GumboNode* node, int& depth) {
+  const auto children = [](const GumboNode* parent) -> const GumboVector& {
+    return parent->type == GUMBO_NODE_DOCUMENT ? parent->v.document.children : parent->v.element.children;
+  };
+  if ((node->type == GUMBO_NODE_ELEMENT || node->type == GUMBO_NODE_TEMPLATE) && node->v.element.children.length > 0) {
+    ++depth;
+    return static_cast<const GumboNode*>(node->v.element.children.data[0]);
+  }
+  for (; node->parent != nullptr; node = node->parent, --depth) {
+    const GumboVector& siblings = children(node->parent);
+    if (node->index_within_parent + 1 < siblings.length) return static_cast<const GumboNode*>(siblings.data[node->index_within_parent + 1]);
+  }
+  return nullptr;
+}
+
+void check_depth(const GumboNode* root) {
+  int depth = 1;
+  for (const GumboNode* node = root; node != nullptr; node = next_node(node, depth))
+    if (depth > deepest_nesting) refuse_nesting();
 }
 
 std::string_view attribute(const GumboElement& element, const char* name) {
@@ -111,26 +168,41 @@ struct Amounts {
   size_t text = 0, linked = 0, links = 0, blocks = 0;
 };
 
-void measure(const GumboNode* node, bool linked, Amounts& amounts) {
-  if (node->type == GUMBO_NODE_TEXT || node->type == GUMBO_NODE_CDATA) {
-    for (const char* c = node->v.text.text; *c; ++c) {
-      const bool counts = !std::isspace(static_cast<unsigned char>(*c)) && !std::isdigit(static_cast<unsigned char>(*c)) && *c != '.';
-      amounts.text += counts;
-      amounts.linked += counts && linked;
+// The amounts of every element of a page, each counted once however deep lists nest.
+class Measures {
+ public:
+  explicit Measures(const GumboNode* root) { measure(root); }
+  const Amounts& of(const GumboNode* node) const { return amounts_.at(node); }
+
+ private:
+  Amounts measure(const GumboNode* node) {
+    Amounts amounts;
+    if (node->type == GUMBO_NODE_TEXT || node->type == GUMBO_NODE_CDATA)
+      for (const char* c = node->v.text.text; *c; ++c)
+        amounts.text += !std::isspace(static_cast<unsigned char>(*c)) && !std::isdigit(static_cast<unsigned char>(*c)) && *c != '.';
+    if (node->type != GUMBO_NODE_ELEMENT) return amounts;
+    const GumboElement& element = node->v.element;
+    for (unsigned i = 0; i < element.children.length; ++i) {
+      const Amounts inner = measure(static_cast<const GumboNode*>(element.children.data[i]));
+      amounts.text += inner.text;
+      amounts.linked += inner.linked;
+      amounts.links += inner.links;
+      amounts.blocks += inner.blocks;
     }
+    if (element.tag == GUMBO_TAG_A && gumbo_get_attribute(&element.attributes, "href")) {
+      ++amounts.links;
+      amounts.linked = amounts.text;
+    }
+    amounts.blocks +=
+        element.tag == GUMBO_TAG_P || element.tag == GUMBO_TAG_DIV || (element.tag >= GUMBO_TAG_H1 && element.tag <= GUMBO_TAG_H6);
+    return amounts_[node] = amounts;
   }
-  if (node->type != GUMBO_NODE_ELEMENT) return;
-  const GumboElement& element = node->v.element;
-  const bool link = element.tag == GUMBO_TAG_A && gumbo_get_attribute(&element.attributes, "href");
-  amounts.links += link;
-  amounts.blocks +=
-      element.tag == GUMBO_TAG_P || element.tag == GUMBO_TAG_DIV || (element.tag >= GUMBO_TAG_H1 && element.tag <= GUMBO_TAG_H6);
-  for (unsigned i = 0; i < element.children.length; ++i)
-    measure(static_cast<const GumboNode*>(element.children.data[i]), linked || link, amounts);
-}
+
+  std::unordered_map<const GumboNode*, Amounts> amounts_;
+};
 
 // A list, table or heading that is (nearly) nothing but links: a table of contents or a way onward.
-bool is_link_list(const GumboNode* node) {
+bool is_link_list(const GumboNode* node, const Amounts& amounts) {
   switch (node->v.element.tag) {
     case GUMBO_TAG_UL:
     case GUMBO_TAG_OL:
@@ -140,8 +212,6 @@ bool is_link_list(const GumboNode* node) {
     case GUMBO_TAG_H2:
     case GUMBO_TAG_H3:
     case GUMBO_TAG_H4: {
-      Amounts amounts;
-      measure(node, false, amounts);
       const bool list =
           node->v.element.tag == GUMBO_TAG_UL || node->v.element.tag == GUMBO_TAG_OL || node->v.element.tag == GUMBO_TAG_TABLE;
       return amounts.links >= (list ? 1U : 3U) && amounts.linked * 10 >= amounts.text * 9;
@@ -152,11 +222,7 @@ bool is_link_list(const GumboNode* node) {
 }
 
 // A table that lays out a page: a cell holds blocks of text. Data tables hold words and numbers.
-bool is_layout_table(const GumboNode* table) {
-  Amounts amounts;
-  measure(table, false, amounts);
-  return amounts.blocks >= 2 && amounts.text >= 60 * amounts.blocks;
-}
+bool is_layout_table(const Amounts& amounts) { return amounts.blocks >= 2 && amounts.text >= 60 * amounts.blocks; }
 
 bool is_block(GumboTag tag) {
   switch (tag) {
@@ -250,7 +316,7 @@ void all_text(const GumboNode* node, std::string& out) {
 
 class Walk {
  public:
-  explicit Walk(const ProseOptions& options) : options_(options) {}
+  Walk(const GumboNode* root, const ProseOptions& options) : options_(options), measures_(root) {}
 
   void node(const GumboNode* node) {
     if (node->type == GUMBO_NODE_TEXT || node->type == GUMBO_NODE_WHITESPACE || node->type == GUMBO_NODE_CDATA)
@@ -267,7 +333,7 @@ class Walk {
 
   void element(const GumboNode* node) {
     const GumboElement& element = node->v.element;
-    if (is_skipped(element) || is_link_list(node)) return;
+    if (is_skipped(element) || is_link_list(node, measures_.of(node))) return;
     const int lines = is_block(element.tag) ? 2 : 1;
     switch (element.tag) {
       case GUMBO_TAG_BR:
@@ -317,9 +383,7 @@ class Walk {
   }
 
   void item(const GumboNode* node) {
-    Amounts amounts;
-    measure(node, false, amounts);
-    if (amounts.text == 0) return;
+    if (measures_.of(node).text == 0) return;
     out_.line_break(1);
     out_.mark(number_ ? std::to_string(number_++) + ". " : "- ");
     children(node);
@@ -328,7 +392,7 @@ class Walk {
 
   void table(const GumboNode* node) {
     out_.line_break(2);
-    if (is_layout_table(node)) {
+    if (is_layout_table(measures_.of(node))) {
       children(node);
     } else if (options_.tables == Keep::yes) {
       rows(node);
@@ -357,6 +421,7 @@ class Walk {
   }
 
   const ProseOptions& options_;
+  Measures measures_;
   ProseWriter out_;
   int number_ = 0, depth_ = 0;
 };
@@ -365,12 +430,13 @@ class Walk {
 
 std::string html_to_prose(std::string_view html, const ProseOptions& options) {
   const std::string utf8 = to_utf8(html);
-  check_nesting(utf8);
+  check_tags(utf8);
   const auto destroy = [](GumboOutput* output) { gumbo_destroy_output(&kGumboDefaultOptions, output); };
   GumboOptions settings = kGumboDefaultOptions;
   settings.max_errors = 0;
   const std::unique_ptr<GumboOutput, decltype(destroy)> page(gumbo_parse_with_options(&settings, utf8.data(), utf8.size()), destroy);
-  Walk walk(options);
+  check_depth(page->root);
+  Walk walk(page->root, options);
   walk.node(page->root);
   return clean_prose(walk.take());
 }

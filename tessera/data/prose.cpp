@@ -4,10 +4,10 @@
 
 #include <array>
 #include <cstdint>
-#include <cstdlib>
 #include <limits>
-#include <memory>
-#include <new>
+#include <vector>
+
+#include "tessera/text/unicode_normal.h"
 
 namespace tessera::data {
 namespace {
@@ -103,14 +103,14 @@ std::string to_utf8(std::string_view bytes) {
 std::string to_nfc(std::string_view text) {
   bool ascii = true;
   for (const char c : text) ascii = ascii && static_cast<uint8_t>(c) < 0x80;
-  if (ascii) return std::string(text);
-  utf8proc_uint8_t* mapped = nullptr;
-  const auto n = utf8proc_map(reinterpret_cast<const utf8proc_uint8_t*>(text.data()), static_cast<utf8proc_ssize_t>(text.size()), &mapped,
-                              static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_COMPOSE));
-  if (n == UTF8PROC_ERROR_NOMEM) throw std::bad_alloc();
-  if (n < 0) return std::string(text);
-  const std::unique_ptr<utf8proc_uint8_t, decltype(&std::free)> owner(mapped, &std::free);
-  return {reinterpret_cast<const char*>(mapped), static_cast<size_t>(n)};
+  if (ascii || text::surely_normal(text)) return std::string(text);
+  std::vector<text::Change> characters;
+  text::decompose(text, text::Decomposition::canonical, characters);
+  text::compose(characters);
+  std::string out;
+  out.reserve(text.size());
+  for (const text::Change& each : characters) append_code_point(out, each.c);
+  return out;
 }
 
 std::string clean_prose(std::string_view text) {

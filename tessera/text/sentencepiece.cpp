@@ -4,6 +4,7 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "tessera/base/error.h"
 #include "tessera/base/files.h"
@@ -23,10 +24,13 @@ std::vector<Merge> merges_by_score(const std::vector<SentencePiece>& pieces) {
   std::unordered_map<std::string_view, TokenId> ids;
   for (size_t id = 0; id < pieces.size(); ++id)
     if (merges_into(pieces[id])) ids.emplace(pieces[id].text, static_cast<TokenId>(id));
+  std::unordered_set<size_t> lengths;  // the halves' lengths decide most cuts, so that a long piece costs no hash of every part of it
+  for (const auto& [piece, id] : ids) lengths.insert(piece.size());
   std::vector<Merge> merges;
   for (const auto& [piece, merged] : ids) {
     for (size_t cut = 1; cut < piece.size(); ++cut) {
       if ((static_cast<unsigned char>(piece[cut]) & 0xC0) == 0x80) continue;
+      if (lengths.count(cut) == 0 || lengths.count(piece.size() - cut) == 0) continue;
       const auto left = ids.find(piece.substr(0, cut)), right = ids.find(piece.substr(cut));
       if (left != ids.end() && right != ids.end()) merges.push_back({left->second, right->second, merged});
     }

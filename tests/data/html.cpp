@@ -62,10 +62,27 @@ TEST(Html, ReadsBrokenAndEmptyPages) {
   EXPECT_EQ(html_to_prose(std::string_view("\0<p>\0x", 6)).find('\0'), std::string::npos);
 }
 
+std::string repeated(std::string_view part, int times) {
+  std::string all;
+  for (int i = 0; i < times; ++i) all += part;
+  return all;
+}
+
 TEST(Html, RefusesPagesNestedTooDeepInTime) {
-  std::string deep;
-  for (int i = 0; i < 300'000; ++i) deep += "<div>";
-  EXPECT_EQ(input_error([&] { html_to_prose(deep); }), "the page nests more than 2000 elements; give a page that a browser can show");
+  // Each nests by another rule of the parser: end tags that end nothing, "/>" that closes nothing, end tags out of turn, cells of a
+  // drawing.
+  for (const char* part :
+       {"<div>", "<div></x>", "<x/>", "<b><div></b>", "<div><table><td></div>", "<rt>", "<optgroup>", "<svg><td>", "<svg><desc><path/>"})
+    for (const int times : {3'000, 300'000})
+      EXPECT_EQ(input_error([&] { html_to_prose(repeated(part, times)); }),
+                "the page nests more than 2000 elements; give a page that a browser can show")
+          << part;
+  std::string unclosed;  // each paragraph opens all earlier fonts anew
+  for (int i = 0; i < 20'000; ++i) unclosed += "<p><b id=" + std::to_string(i) + ">";
+  EXPECT_NE(input_error([&] { html_to_prose(unclosed); }), "");
+  EXPECT_EQ(html_to_prose(repeated("<a</a", 300'000)), "") << "no search of the whole page for each tag";
+  EXPECT_EQ(html_to_prose(repeated("<p><a id=x/>word</p>", 5'000)).substr(0, 6), "word\n\n") << "XHTML's anchors do not nest";
+  EXPECT_NO_THROW(html_to_prose("<svg>" + repeated("<path/>", 5'000) + "</svg>"));
   std::string list = "<ul>";
   for (int i = 0; i < 5'000; ++i) list += "<li>item<p>text";
   EXPECT_NO_THROW(html_to_prose(list)) << "end tags that authors may leave out do not nest";

@@ -90,6 +90,13 @@ TEST(Csv, ReadsQuotesLineEndsDelimitersAndAMark) {
   EXPECT_EQ(rows[2].text("n"), "");
 }
 
+TEST(Csv, ReadsManyColumnsInTime) {
+  const ScratchFolder folder;
+  std::string header;
+  for (int i = 0; i < 200'000; ++i) header += (i ? "," : "") + std::to_string(i);
+  EXPECT_EQ(count_records(folder.write("a.csv", header + "\n" + header + "\n")), 1U);
+}
+
 TEST(Csv, ReadsTabsAndSelectsColumns) {
   const ScratchFolder folder;
   const auto path = folder.write("a.tsv.gz", gzipped("a\tb\tc\n1\t2,5\t3\n"));

@@ -49,6 +49,14 @@ TEST(SentencePiece, EveryCutOfAModelEndsInOneLine) {
   EXPECT_THROW(parse_sentencepiece("\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"), InputError);
 }
 
+TEST(SentencePiece, ALongPieceCostsNoSearchOfEveryPartOfIt) {
+  SentencePieceModel model;
+  model.bpe = true;
+  for (const std::string& piece : {std::string("<unk>"), std::string("a"), std::string(999'999, 'a'), std::string(1'000'000, 'a')})
+    model.pieces.push_back({piece, -1.0F, piece == "<unk>" ? PieceType::unknown : PieceType::normal});
+  EXPECT_EQ(sentencepiece_spec(std::move(model)).merges.size(), 2U);  // hashing all halves would touch 10^12 bytes
+}
+
 TEST(GgufVocab, ByteLevelAndSentencePieceVocabularies) {
   tensor::GgufWriter writer;
   writer.set("general.architecture", "llama");
