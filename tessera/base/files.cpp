@@ -26,7 +26,7 @@ struct Descriptor {  // closes a file descriptor when it leaves its scope
 
 // Opens a regular file for reading and tells its size.
 int open_regular(const fs::path& path, uint64_t& size) {
-  const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);  // opening a named pipe must not wait for a writer
   if (file < 0) {
     if (errno == ENOENT) throw InputError("{} does not exist; check the path", path.string());
     throw InputError("{} cannot be opened: {}", path.string(), std::strerror(errno));
@@ -79,11 +79,13 @@ std::string read_file(const fs::path& path, uint64_t limit) {
   return text;
 }
 
-MappedFile::MappedFile(const fs::path& path) : path_(path) {
+MappedFile::MappedFile(const fs::path& path, Mode mode) : path_(path) {
   uint64_t size = 0;
   const Descriptor file{open_regular(path, size)};
   if (size == 0) return;
-  void* map = ::mmap(nullptr, size, PROT_READ, MAP_SHARED, file.value, 0);
+  const bool own = mode == Mode::copy_on_write;
+  void* map =
+      ::mmap(nullptr, size, own ? PROT_READ | PROT_WRITE : PROT_READ, own ? MAP_PRIVATE | MAP_NORESERVE : MAP_SHARED, file.value, 0);
   if (map == MAP_FAILED) throw InputError("{} cannot be mapped into memory: {}", path.string(), std::strerror(errno));
   map_ = std::shared_ptr<const void>(map, [size](const void* p) { ::munmap(const_cast<void*>(p), size); });
   bytes_ = {static_cast<const std::byte*>(map), size};

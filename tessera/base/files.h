@@ -14,13 +14,18 @@ namespace tessera {
 // The bytes of a file. InputError when it is missing, a folder, unreadable or larger than `limit` bytes.
 std::string read_file(const std::filesystem::path& path, uint64_t limit = uint64_t{1} << 32);
 
-// A read-only memory map; an empty file maps to an empty span. Copies share the map. InputError as read_file.
+// A memory map; an empty file maps to an empty span. Copies share the map. InputError as read_file.
 // Unlike a stream, a map shows a later truncation of the file as SIGBUS: models are opened once and not rewritten in place.
 class MappedFile {
  public:
-  explicit MappedFile(const std::filesystem::path& path);
+  enum class Mode {
+    read_only,
+    copy_on_write,  // the bytes may be changed in memory, the file never is
+  };
+  explicit MappedFile(const std::filesystem::path& path, Mode mode = Mode::read_only);
   std::span<const std::byte> bytes() const { return bytes_; }
   const std::filesystem::path& path() const { return path_; }
+  std::shared_ptr<const void> owner() const { return map_; }  // keeps the map alive; null for an empty file
 
  private:
   std::filesystem::path path_;

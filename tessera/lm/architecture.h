@@ -52,6 +52,9 @@ struct StoredAs {
   int64_t part = 0, parts = 1;    // the part-th of `parts` equal blocks of rows (after transposition)
   double add = 0.0;               // the file's values minus ours
   int64_t interleaved_heads = 0;  // rows of each of so many heads alternate between the halves that rotation pairs (GGUF's Llama)
+
+  // The file holds the parameter as it is, under another name at most.
+  bool as_it_is() const { return !transposed && parts == 1 && add == 0.0 && interleaved_heads == 0; }
 };
 
 struct Architecture {

@@ -1,7 +1,9 @@
 #include <ATen/Version.h>
 #include <ATen/cpu/Utils.h>
 
-#include <chrono>
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
 
 #include "tessera/base/error.h"
 #include "tessera/lm/load.h"
@@ -15,31 +17,33 @@ DtypeChoice parse_dtype(std::string_view name) {
   throw InputError("the dtype is {}; expected auto, fp32 or bf16", tessera::quoted(name));
 }
 
-bool cpu_has_bf16() {
+static std::string cpu_vendor() {
+#if defined(__x86_64__)
+  unsigned highest = 0, words[3] = {};
+  if (__get_cpuid(0, &highest, &words[0], &words[2], &words[1]) != 0) return {reinterpret_cast<const char*>(words), sizeof words};
+#endif
+  return "";
+}
+
+CpuFacts cpu_facts() {
   const auto capabilities = at::cpu::get_cpu_capabilities();
   const auto has = [&](const char* name) {
     const auto at = capabilities.find(name);
     return at != capabilities.end() && at->second.isBool() && at->second.toBool();
   };
-  return has("avx512_bf16") || has("amx_bf16") || has("amx_tile");
+  const auto vendor = cpu_vendor();
+  return {.amd = vendor == "AuthenticAMD",
+          .intel = vendor == "GenuineIntel",
+          .avx512_bf16 = has("avx512_bf16"),
+          .amx_bf16 = has("amx_bf16") && has("amx_tile")};
 }
 
-double bf16_speedup() {
-  static const double ratio = [] {
-    torch::InferenceMode inference;
-    const auto best_seconds = [](torch::Dtype dtype) {
-      const auto a = torch::ones({256, 512}, dtype), b = torch::ones({512, 512}, dtype);
-      double best = 1e9;
-      for (int i = 0; i < 5; ++i) {
-        const auto begin = std::chrono::steady_clock::now();
-        const auto product = at::linear(a, b);
-        best = std::min(best, std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
-      }
-      return best;
-    };
-    return best_seconds(torch::kFloat32) / best_seconds(torch::kBFloat16);
-  }();
-  return ratio;
+DtypeRule cpu_dtype(const CpuFacts& cpu) {
+  if (cpu.amx_bf16) return {torch::kBFloat16, "this CPU has AMX"};
+  if (!cpu.avx512_bf16) return {torch::kFloat32, "this CPU has no bf16 products"};
+  if (cpu.amd) return {torch::kBFloat16, "AVX512_BF16 on AMD"};
+  if (cpu.intel) return {torch::kFloat32, "AVX512_BF16 without AMX is slower than fp32 on Intel"};
+  return {torch::kFloat32, "this CPU's AVX512_BF16 is not known to be faster than fp32"};
 }
 
 torch::Device parse_device(std::string_view name) {

@@ -4,7 +4,7 @@
 
 #include "tessera/base/error.h"
 #include "tessera/base/random.h"
-#include "tessera/lm/token_text.h"
+#include "tessera/text/stream_decode.h"
 
 namespace tessera::lm {
 
@@ -22,7 +22,7 @@ struct Sequence {
   Generation* result;
   std::vector<int64_t> present;  // prompt and answer, for the repetition penalty
   RandomStream random;
-  TokenText text;
+  std::optional<text::StreamDecoder> text;  // none without a tokenizer
   int64_t number;
 };
 
@@ -126,15 +126,16 @@ bool Generator::take(Sequence& sequence, int64_t id) {
   auto& result = *sequence.result;
   result.ids.push_back(id);
   sequence.present.push_back(id);
+  auto& text = sequence.text;
   const bool ends = std::find(options_.end_ids.begin(), options_.end_ids.end(), id) != options_.end_ids.end();
-  auto fresh = ends ? std::string() : sequence.text.add(id);
-  const bool stops = ends || sequence.text.stopped(), full = static_cast<int64_t>(result.ids.size()) >= options_.max_tokens;
+  auto fresh = ends || !text ? std::string() : text->push(static_cast<text::TokenId>(id));
+  const bool stops = ends || (text && text->stopped()), full = static_cast<int64_t>(result.ids.size()) >= options_.max_tokens;
   const bool last = stops || full;
-  if (last && !sequence.text.stopped()) fresh += sequence.text.flush();
+  if (last && text) fresh += text->finish();
   if (last) result.finish = stops ? FinishReason::stop : FinishReason::length;
   result.text += fresh;
   if (on_token_ && !on_token_({.sequence = sequence.number, .id = id, .text = std::move(fresh), .last = last}) && !last) {
-    result.text += sequence.text.flush();
+    if (text) result.text += text->finish();
     result.finish = FinishReason::interrupted;
     return false;
   }
@@ -182,8 +183,9 @@ GenerationResult Generator::run(const std::vector<std::vector<int64_t>>& prompts
     running_.push_back({.result = &result.sequences[b],
                         .present = prompts[b],
                         .random = RandomStream(options_.sampling.seed, fmt::format("sample/{}", b)),
-                        .text = TokenText(tokenizer_, options_.stop),
+                        .text = {},
                         .number = static_cast<int64_t>(b)});
+    if (tokenizer_ != nullptr) running_.back().text.emplace(*tokenizer_, text::StreamOptions{.stop = options_.stop});
   }
   if (prompts.empty() || options_.max_tokens == 0) return result;
   auto begin = Clock::now();

@@ -7,6 +7,7 @@
 #include "tessera/lm/save.h"
 #include "tessera/lm/tokenizer_files.h"
 #include "tessera/lm/weight_map.h"
+#include "tessera/run/installed.h"
 #include "tessera/tensor/quantised_blocks.h"
 #include "tessera/text/tokenizer.h"
 
@@ -106,7 +107,7 @@ static bool in_fp32(const fs::path& path) {
 
 void convert_model(const std::string& in, const fs::path& out, const ConvertOptions& options) {
   if (fs::exists(out) && !(fs::is_directory(out) && fs::is_empty(out))) throw InputError("{} exists; give a new name", out.string());
-  const auto path = find_model(in);
+  const auto path = run::find_model(in);
   const bool to_gguf = out.extension() == ".gguf";
   if (!to_gguf && !options.type.empty() && options.type != "F32" && options.type != "BF16") {
     throw InputError("a model folder holds F32 or BF16, given {}; for other types let the output end in .gguf",

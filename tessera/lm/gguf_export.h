@@ -14,8 +14,8 @@ struct ConvertOptions {
   int64_t shard_bytes = 5'000'000'000;
 };
 
-// `in`: a model as find_model takes it. `out`: ends in .gguf, else a folder; must not exist (a folder may be empty). Written whole or not
-// at all. Throws InputError for an unknown type and for rows that a quantised type cannot hold (width no multiple of 32).
+// `in`: a model as run::find_model takes it. `out`: ends in .gguf, else a folder; must not exist (a folder may be empty). Written whole or
+// not at all. Throws InputError for an unknown type and for rows that a quantised type cannot hold (width no multiple of 32).
 void convert_model(const std::string& in, const std::filesystem::path& out, const ConvertOptions& options = {});
 
 // Writes the weights and hyper-parameters under the names llama.cpp uses; with `source`, its tokenizer too.

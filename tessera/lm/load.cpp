@@ -7,6 +7,8 @@
 #include "tessera/base/files.h"
 #include "tessera/lm/architecture.h"
 #include "tessera/lm/weight_map.h"
+#include "tessera/run/installed.h"
+#include "tessera/tensor/quantised.h"
 #include "tessera/text/tokenizer.h"
 
 namespace tessera::lm {
@@ -62,6 +64,15 @@ static std::string name_in_file(const tensor::Weights& weights, const std::strin
 
 static std::string shape_of(const std::vector<int64_t>& shape) { return fmt::format("{}", Json(shape).dump()); }
 
+// A parameter's values from the file: decoded straight into its memory where the file holds it as it is.
+static void fill_parameter(torch::Tensor& parameter, const tensor::Weights& weights, const StoredAs& stored) {
+  if (stored.as_it_is() && parameter.device().is_cpu() && parameter.is_contiguous()) return weights.load_into(stored.name, parameter);
+  const bool exact = stored.add != 0.0;  // bring the gain to its own scale before it is rounded
+  const auto whole = tensor::unfilled(weights.info(stored.name).shape, exact ? torch::kFloat32 : parameter.scalar_type());
+  weights.load_into(stored.name, whole);
+  parameter.copy_(from_stored(whole, stored));
+}
+
 void load_weights(Transformer& model, const fs::path& path, const std::vector<std::string>& allow_missing) {
   torch::NoGradGuard no_grad;
   const auto weights = tensor::Weights::open(path);
@@ -69,8 +80,6 @@ void load_weights(Transformer& model, const fs::path& path, const std::vector<st
   WeightDifferences differences;
   std::set<std::string> used{weights.gguf() != nullptr ? "rope_freqs.weight" : ""};
   if (model->config().tied_head) used.insert("lm_head.weight");  // some writers store the tied matrix twice
-  const auto dtype = model->dtype();
-  const auto device = model->device();
   for (auto& parameter : model->named_parameters()) {
     auto stored = weights.gguf() != nullptr ? stored_in_gguf(model->config(), parameter.key()) : architecture.in_folder(parameter.key());
     stored.name = name_in_file(weights, stored.name, architecture.prefix);
@@ -91,37 +100,34 @@ void load_weights(Transformer& model, const fs::path& path, const std::vector<st
       differences.shapes.push_back(fmt::format("{} {} for {}", stored.name, shape_of(info.shape), shape_of(expected)));
       continue;
     }
-    const bool exact = stored.add != 0.0;  // bring the gain to its own scale before it is rounded
-    auto value = from_stored(weights.load(stored.name, exact ? torch::kFloat32 : dtype), stored).to(device, dtype);
-    parameter->set_data(value);
+    fill_parameter(parameter.value(), weights, stored);
   }
   for (const auto& info : weights.tensors()) {
     if (!used.contains(info.name) && !architecture.ignored(info.name)) differences.unused.push_back(info.name);
   }
   differences.check(path);
-  model->fuse();
+  model->fuse();  // does nothing for a model whose memory was laid out before
 }
 
 static torch::Dtype choose_dtype(const LoadOptions& options, std::string& note) {
   if (options.dtype == DtypeChoice::fp32) return note = "fp32 (asked for)", torch::kFloat32;
   if (options.dtype == DtypeChoice::bf16) return note = "bf16 (asked for)", torch::kBFloat16;
   if (!options.device.is_cpu()) return note = "bf16 (the device has it)", torch::kBFloat16;
-  if (!cpu_has_bf16()) return note = "fp32 (this CPU has no bf16 products)", torch::kFloat32;
-  const double gain = bf16_speedup();
-  const bool pays = gain >= 1.3;
-  note = fmt::format("{} (this CPU's bf16 products are {:.1f} times as fast as fp32)", pays ? "bf16" : "fp32", gain);
-  return pays ? torch::kBFloat16 : torch::kFloat32;
+  const auto rule = cpu_dtype(cpu_facts());
+  note = fmt::format("{} ({})", rule.dtype == torch::kBFloat16 ? "bf16" : "fp32", rule.why);
+  return rule.dtype;
 }
 
-// The model with its memory in `dtype` and not yet touched.
+// The model with its memory in `dtype`, laid out for its products and not yet touched.
 static Transformer empty_model(const ModelConfig& config, torch::Dtype dtype, torch::Device device) {
   Transformer model(config);
   model->eval();
   for (auto& parameter : model->parameters()) {
     parameter.set_requires_grad(false);
     if (parameter.dim() > 1 || dtype != torch::kFloat32 || !device.is_cpu())
-      parameter.set_data(torch::empty(parameter.sizes(), torch::dtype(dtype).device(device)));
+      parameter.set_data(tensor::unfilled(parameter.sizes(), torch::dtype(dtype).device(device)));
   }
+  model->fuse(nn::Contents::unfilled);
   return model;
 }
 
@@ -174,7 +180,7 @@ static void load_tokenizer(LoadedModel& loaded) {
 LoadedModel load_model(std::string_view name, const LoadOptions& options) {
   const auto begin = std::chrono::steady_clock::now();
   LoadedModel loaded;
-  loaded.path = model_file(find_model(name));
+  loaded.path = model_file(run::find_model(std::string(name)));
   const bool folder = fs::is_directory(loaded.path);
   std::optional<tensor::GgufFile> gguf;
   if (!folder) gguf = tensor::GgufFile::open(loaded.path);

@@ -12,14 +12,22 @@ class Tokenizer;
 
 namespace tessera::lm {
 
-enum class DtypeChoice { automatic, fp32, bf16 };  // automatic: bf16 where the device has it and multiplies it faster, else fp32
+enum class DtypeChoice { automatic, fp32, bf16 };  // automatic: bf16 where the device is known to multiply it faster, else fp32
 // "auto", "fp32" or "bf16" (and float32, f32, bfloat16); InputError otherwise.
 DtypeChoice parse_dtype(std::string_view name);
-// True when this CPU has bf16 products (AVX512_BF16 or AMX), asked at run time.
-bool cpu_has_bf16();
-// How many times faster than fp32 this CPU's bf16 products are, measured once (about 10 ms): some CPUs have the instruction and gain
-// nothing.
-double bf16_speedup();
+// What the processor says of itself (cpuid), as far as it decides between fp32 and bf16.
+struct CpuFacts {
+  bool amd = false, intel = false;
+  bool avx512_bf16 = false, amx_bf16 = false;
+};
+CpuFacts cpu_facts();
+// The dtype of `automatic` on such a CPU, and why. The same on every run: nothing is timed. AMX, and AVX512_BF16 on AMD, multiply bf16
+// several times as fast as fp32; Intel's AVX512_BF16 without AMX was measured at half of fp32's rate; others are not known to gain.
+struct DtypeRule {
+  torch::Dtype dtype;
+  std::string_view why;
+};
+DtypeRule cpu_dtype(const CpuFacts& cpu);
 // "cpu", "cuda" or "cuda:N"; InputError when there is no such device, naming how to get one.
 torch::Device parse_device(std::string_view name);
 
@@ -43,12 +51,9 @@ struct LoadedModel {
   const ModelConfig& config() const { return model->config(); }
 };
 
-// Where a model named on the command line lies: a path, else "org/name[@revision]" in the Hugging Face cache (HF_HUB_CACHE, else
-// $HF_HOME/hub, else ~/.cache/huggingface/hub). Never opens a socket. Throws InputError that says what was looked for and where.
-std::filesystem::path find_model(std::string_view name);
-
-// Reads config, weights and tokenizer. Every tensor of the file must be used and every parameter filled, else InputError lists the
-// differences. The model is in evaluation mode and needs no gradients until asked (model->train(), requires_grad_).
+// Reads config, weights and tokenizer of a model named as run::find_model takes it. Every tensor of the file must be used and every
+// parameter filled, else InputError lists the differences. The model is in evaluation mode and needs no gradients until asked
+// (model->train(), requires_grad_).
 LoadedModel load_model(std::string_view name, const LoadOptions& options = {});
 
 // Fills a model's parameters from a folder's or a GGUF's tensors, converting to the model's dtype.

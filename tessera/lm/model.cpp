@@ -208,10 +208,10 @@ void TransformerImpl::insert_block(int64_t index, Block block) {
   record_extensions(config_);
 }
 
-void TransformerImpl::fuse() {
+void TransformerImpl::fuse(nn::Contents contents) {
   for (auto& block : blocks_) {
-    if (block->self_attn) block->self_attn->fuse();
-    if (block->mlp) block->mlp->fuse();
+    if (block->self_attn) block->self_attn->fuse(contents);
+    if (block->mlp) block->mlp->fuse(contents);
   }
 }
 

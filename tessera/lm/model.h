@@ -101,7 +101,7 @@ class TransformerImpl : public torch::nn::Module {
   void insert_block(int64_t index, Block block);
 
   // Puts q, k, v and gate, up weights next to each other; done by the loader. Call it again after weights were replaced or moved.
-  void fuse();
+  void fuse(nn::Contents contents = nn::Contents::kept);
 
   torch::Tensor embed_tokens,
       embed_positions;  // model.embed_tokens.weight [V, D]; model.embed_positions.weight [max_positions, D] or undefined

@@ -23,7 +23,7 @@ torch::Tensor from_stored(const torch::Tensor& tensor, const StoredAs& stored) {
   }
   if (stored.interleaved_heads > 0) t = reorder_heads(t, stored.interleaved_heads, true);
   if (stored.add != 0.0) t = (t.to(torch::kFloat32) - stored.add).to(t.dtype());
-  return t.contiguous();
+  return t;
 }
 
 torch::Tensor to_stored(const torch::Tensor& parameter, const StoredAs& stored) {

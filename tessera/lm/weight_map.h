@@ -7,7 +7,7 @@
 
 namespace tessera::lm {
 
-// A tensor of the file, as our parameter: the transformations of StoredAs undone.
+// A tensor of the file, as our parameter: the transformations of StoredAs undone. A view of it where that is enough.
 torch::Tensor from_stored(const torch::Tensor& tensor, const StoredAs& stored);
 // And back; a part among several is still only its own rows.
 torch::Tensor to_stored(const torch::Tensor& parameter, const StoredAs& stored);

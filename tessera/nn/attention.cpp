@@ -95,6 +95,6 @@ void AttentionImpl::store(const torch::Tensor& x, const AttentionInputs& inputs)
   inputs.cache->append(k, joined.narrow(2, keys, keys));
 }
 
-void AttentionImpl::fuse() { lay_together({q_proj, k_proj, v_proj}); }
+void AttentionImpl::fuse(Contents contents) { lay_together({q_proj, k_proj, v_proj}, contents); }
 
 }  // namespace tessera::nn

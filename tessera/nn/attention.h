@@ -50,7 +50,7 @@ class AttentionImpl : public torch::nn::Module {
   // Computes k and v of x and appends them to the cache, nothing else: what a skipped layer does in ShortGPT's prefill-only mode.
   void store(const torch::Tensor& x, const AttentionInputs& inputs);
   // Puts q, k and v weights one behind another in memory, so that they run as one product.
-  void fuse();
+  void fuse(Contents contents = Contents::kept);
 
   Linear q_proj{nullptr}, k_proj{nullptr}, v_proj{nullptr}, o_proj{nullptr};
   Norm q_norm{nullptr}, k_norm{nullptr};  // null without qk_norm

@@ -34,8 +34,8 @@ torch::Tensor FfnImpl::forward(const torch::Tensor& x) {
   return down_proj(activate(halves[0], options.activation).mul_(halves[1]));
 }
 
-void FfnImpl::fuse() {
-  if (gate_proj) lay_together({gate_proj, up_proj});
+void FfnImpl::fuse(Contents contents) {
+  if (gate_proj) lay_together({gate_proj, up_proj}, contents);
 }
 
 }  // namespace tessera::nn

@@ -21,7 +21,7 @@ class FfnImpl : public torch::nn::Module {
   // x: [..., D] -> [..., D].
   torch::Tensor forward(const torch::Tensor& x);
   // Puts gate and up weights one behind another in memory, so that they run as one product.
-  void fuse();
+  void fuse(Contents contents = Contents::kept);
 
   Linear gate_proj{nullptr}, up_proj{nullptr}, down_proj{nullptr};  // gate_proj is null when not gated
   FfnOptions options;

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "tessera/base/error.h"
+#include "tessera/tensor/quantised.h"
 
 namespace tessera::nn {
 
@@ -41,35 +42,36 @@ torch::Tensor linear_joined(const std::vector<torch::Tensor>& parts) {
   return parts[0].as_strided(sizes, parts[0].strides());
 }
 
-void linear_lay(std::vector<torch::Tensor*> parts) {
+void linear_lay(const std::vector<torch::Tensor*>& parts, Contents contents) {
   torch::NoGradGuard no_grad;
+  std::vector<torch::Tensor> now;
+  now.reserve(parts.size());
+  for (const auto* part : parts) now.push_back(*part);
+  if (linear_joined(now).defined()) return;
   int64_t rows = 0;
   for (const auto* part : parts) rows += part->size(0);
   auto sizes = parts[0]->sizes().vec();
   sizes[0] = rows;
-  auto block = torch::empty(sizes, parts[0]->options().requires_grad(false));
+  const auto block = tensor::unfilled(sizes, parts[0]->options().requires_grad(false));
   int64_t row = 0;
   for (auto* part : parts) {
     auto place = block.narrow(0, row, part->size(0));
     row += part->size(0);
-    place.copy_(*part);
+    if (contents == Contents::kept) place.copy_(*part);
     part->set_data(place);
   }
 }
 
 }  // namespace
 
-void lay_together(std::initializer_list<Linear> layers) {
+void lay_together(std::initializer_list<Linear> layers, Contents contents) {
   std::vector<torch::Tensor*> weights, biases;
   for (auto layer : layers) {
     weights.push_back(&layer->weight);
     if (layer->bias.defined()) biases.push_back(&layer->bias);
   }
-  std::vector<torch::Tensor> now;
-  now.reserve(weights.size());
-  for (const auto* weight : weights) now.push_back(*weight);
-  if (!linear_joined(now).defined()) linear_lay(weights);
-  if (biases.size() == weights.size()) linear_lay(biases);
+  linear_lay(weights, contents);
+  if (biases.size() == weights.size()) linear_lay(biases, contents);
 }
 
 torch::Tensor run_together(std::initializer_list<Linear> layers, const torch::Tensor& x) {

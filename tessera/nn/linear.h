@@ -30,8 +30,9 @@ class LinearImpl : public torch::nn::Module {
 TORCH_MODULE(Linear);
 
 // Gives the layers one block of memory in which their weights (and biases) lie one behind another, so that run_together can use one
-// product. The layers must agree in input width and in having a bias. Values are kept.
-void lay_together(std::initializer_list<Linear> layers);
+// product. The layers must agree in input width and in having a bias. Values are kept, unless they are unfilled: then nothing is read.
+enum class Contents { kept, unfilled };
+void lay_together(std::initializer_list<Linear> layers, Contents contents = Contents::kept);
 
 // The layers' outputs side by side, [..., sum of outs]: one product when their weights lie together (see lay_together), no gradient is
 // recorded and nothing is added to a weight, else one product a layer and a concatenation. x: [..., in].

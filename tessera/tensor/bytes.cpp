@@ -1,38 +1,23 @@
 #include "tessera/tensor/bytes.h"
 
-#include <fcntl.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#include <cerrno>
-#include <utility>
-
-#include "tessera/base/error.h"
+#include "tessera/base/files.h"
 
 namespace tessera::tensor {
 
 Bytes map_file(const std::filesystem::path& path) {
-  // O_NONBLOCK: opening a named pipe must not wait for a writer.
-  const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  if (file < 0) {
-    if (errno == ENOENT) throw InputError("{} does not exist; check the path", path.string());
-    throw InputError("{} cannot be opened: {}; check its permissions", path.string(), std::strerror(errno));
-  }
-  struct Closer {
-    int file;
-    ~Closer() { ::close(file); }
-  } const closer{file};
-  struct stat status {};
-  if (::fstat(file, &status) != 0 || !S_ISREG(status.st_mode)) {
-    throw InputError("{} is not a regular file; give the path of a model file", path.string());
-  }
-  const auto size = static_cast<size_t>(status.st_size);
-  if (size == 0) return {{}, nullptr, path.string()};
-  void* map = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE, file, 0);
-  if (map == MAP_FAILED) throw InputError("{} cannot be mapped into memory: {}", path.string(), std::strerror(errno));
-  std::shared_ptr<const void> owner(map, [size](const void* p) { ::munmap(const_cast<void*>(p), size); });
-  return {{static_cast<const std::byte*>(map), size}, std::move(owner), path.string()};
+  const MappedFile map(path, MappedFile::Mode::copy_on_write);
+  return {map.bytes(), map.owner(), path.string(), true};
+}
+
+void Bytes::give_back(std::span<const std::byte> part) const {
+  if (!mapped) return;
+  static const auto page = static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE));
+  const auto begin = reinterpret_cast<uintptr_t>(part.data()), end = begin + part.size();
+  const uintptr_t first = (begin + page - 1) / page * page, last = end / page * page;
+  if (first < last) ::madvise(const_cast<std::byte*>(part.data()) + (first - begin), last - first, MADV_DONTNEED);
 }
 
 }  // namespace tessera::tensor

@@ -18,8 +18,12 @@ struct Bytes {
   std::span<const std::byte> view;
   std::shared_ptr<const void> owner;  // null when the caller keeps the memory alive
   std::string name;                   // the file's path
+  bool mapped = false;                // the view is the map of a file
 
   uint64_t size() const { return view.size(); }
+  // Lets the system have the memory of the pages that lie wholly in `part` of a map: a later read brings the file's bytes in again, what
+  // was written there is lost. Does nothing to bytes that are no map.
+  void give_back(std::span<const std::byte> part) const;
 };
 
 // Maps a file copy-on-write: a tensor over the map may be changed in memory, the file never is. InputError when it is missing, no regular

@@ -1,5 +1,5 @@
 #pragma once
-// Quantised weights as tensors.
+// Encoded weights as tensors, and memory for large tensors.
 
 #include <torch/types.h>
 
@@ -9,8 +9,11 @@
 
 namespace tessera::tensor {
 
-// The float32 tensor of info.shape that info.bytes bytes at `from` encode; decoded by all threads. Large ones lie on huge pages where the
-// system grants them: touching fresh 4 KiB pages costs more than decoding into them.
-torch::Tensor decode_quantised(const TensorInfo& info, const std::byte* from);
+// An unfilled dense tensor. Large ones on the CPU lie in a map of their own, on huge pages where the system grants them (touching fresh 4
+// KiB pages costs more than decoding into them), and go back to the system as soon as they are freed.
+torch::Tensor unfilled(at::IntArrayRef shape, const at::TensorOptions& options);
+
+// Decodes to.numel() elements of `type`, whole blocks, at `from` into `to`: dense, on the CPU, any floating type. By all threads.
+void decode(Dtype type, const std::byte* from, const torch::Tensor& to);
 
 }  // namespace tessera::tensor

@@ -11,6 +11,7 @@
 #include "tessera/tensor/model_file.h"
 #include "tessera/tensor/quantised.h"
 #include "tessera/tensor/safetensors.h"
+#include "tessera/tensor/shapes.h"
 #include "tessera/tensor/torch_file.h"
 
 namespace tessera::tensor {
@@ -41,10 +42,13 @@ constexpr std::array<std::pair<Dtype, at::ScalarType>, 16> scalar_types = {{{Dty
 class Weights::Source {
  public:
   virtual ~Source() = default;
-  // The tensor's encoded bytes, when they lie in a map; else nothing, and read() copies them.
+  // The tensor's encoded bytes, when they lie in the file as they are; else nothing, and read() copies them.
   virtual std::optional<std::span<const std::byte>> mapped(size_t tensor) const = 0;
   virtual void read(size_t, std::byte*) const {}
-  virtual std::shared_ptr<const void> owner(size_t) const { return nullptr; }
+  virtual const Bytes& file(size_t) const {  // what mapped() is a part of
+    static const Bytes none;
+    return none;
+  }
   virtual const GgufFile* gguf() const { return nullptr; }
   virtual const std::map<std::string, std::string>& metadata() const {
     static const std::map<std::string, std::string> none;
@@ -74,7 +78,7 @@ class Weights::Safetensors final : public Weights::Source {
     const auto& [file, tensor] = shards_.tensors[i];
     return shards_.files[file].data(*tensor);
   }
-  std::shared_ptr<const void> owner(size_t i) const override { return shards_.files[shards_.tensors[i].first].bytes().owner; }
+  const Bytes& file(size_t i) const override { return shards_.files[shards_.tensors[i].first].bytes(); }
   const std::map<std::string, std::string>& metadata() const override {
     return shards_.files.empty() ? Source::metadata() : shards_.files[0].metadata();
   }
@@ -92,7 +96,7 @@ class Weights::Gguf final : public Weights::Source {
     for (const TensorInfo& tensor : file_.tensors()) list(tensor);
   }
   std::optional<std::span<const std::byte>> mapped(size_t i) const override { return file_.data(file_.tensors()[i]); }
-  std::shared_ptr<const void> owner(size_t) const override { return file_.bytes().owner; }
+  const Bytes& file(size_t) const override { return file_.bytes(); }
   const GgufFile* gguf() const override { return &file_; }
 
  private:
@@ -153,6 +157,18 @@ const GgufFile* Weights::gguf() const { return source_->gguf(); }
 const std::map<std::string, std::string>& Weights::metadata() const { return source_->metadata(); }
 const fs::path& Weights::path() const { return source_->path; }
 
+// A tensor that lies over a file's bytes; data at an odd address are copied.
+static torch::Tensor over_bytes(std::span<const std::byte> bytes, at::IntArrayRef shape, at::ScalarType type,
+                                std::shared_ptr<const void> owner) {
+  auto* data = const_cast<std::byte*>(bytes.data());  // the map is copy-on-write
+  if (reinterpret_cast<uintptr_t>(data) % c10::elementSize(type) == 0)
+    return torch::from_blob(
+        data, shape, [owner = std::move(owner)](void*) {}, type);
+  torch::Tensor copy = torch::empty(shape, type);
+  std::memcpy(copy.data_ptr(), data, bytes.size());
+  return copy;
+}
+
 size_t Weights::index_of(std::string_view name) const {
   const auto found = source_->index.find(std::string(name));
   if (found == source_->index.end()) {
@@ -171,7 +187,9 @@ torch::Tensor Weights::load(std::string_view name, at::ScalarType dtype) const {
   const TensorInfo& info = tensors()[i];
   const auto bytes = source_->mapped(i);
   if (traits(info.dtype).quantised()) {
-    return decode_quantised(info, bytes->data()).to(dtype);
+    auto decoded = unfilled(info.shape, dtype);
+    load_into(name, decoded);
+    return decoded;
   }
   const at::ScalarType own = scalar_type(info.dtype);
   if (!bytes || info.bytes == 0) {
@@ -179,16 +197,37 @@ torch::Tensor Weights::load(std::string_view name, at::ScalarType dtype) const {
     source_->read(i, static_cast<std::byte*>(read.data_ptr()));
     return read.to(dtype);
   }
-  // Loading to another type copies anyway; data at an odd address must be copied first.
-  const bool aligned = reinterpret_cast<uintptr_t>(bytes->data()) % c10::elementSize(own) == 0;
-  auto* data = const_cast<std::byte*>(bytes->data());  // the map is copy-on-write
-  if (aligned)
-    return torch::from_blob(
-               data, info.shape, [owner = source_->owner(i)](void*) {}, own)
-        .to(dtype);
-  torch::Tensor copy = torch::empty(info.shape, own);
-  std::memcpy(copy.data_ptr(), data, info.bytes);
-  return copy.to(dtype);
+  return over_bytes(*bytes, info.shape, own, source_->file(i).owner).to(dtype);
+}
+
+void Weights::load_into(std::string_view name, const torch::Tensor& to) const {
+  const size_t i = index_of(name);
+  const TensorInfo& info = tensors()[i];
+  if (to.sizes() != info.shape || !to.is_contiguous() || !to.device().is_cpu()) {
+    throw InputError("{} is loaded into a tensor {}; expected a dense one {} on the CPU", tessera::quoted(name), shape_text(to.sizes()),
+                     shape_text(info.shape));
+  }
+  const auto bytes = source_->mapped(i);
+  if (!bytes || info.bytes == 0) {
+    to.copy_(load(name));
+    return;
+  }
+  const DtypeTraits& type = traits(info.dtype);
+  const bool decodes = type.quantised();
+  const auto flat = to.view({-1});
+  constexpr int64_t piece = int64_t{1} << 23;  // elements, whole blocks of every type: what of the file is in memory beside the tensor
+  for (int64_t begin = 0; begin < to.numel(); begin += piece) {
+    const auto place = flat.narrow(0, begin, std::min(piece, to.numel() - begin));
+    const auto part = bytes->subspan(begin / type.block * type.block_bytes, place.numel() / type.block * type.block_bytes);
+    if (decodes) {
+      decode(info.dtype, part.data(), place);
+    } else if (place.scalar_type() == scalar_type(info.dtype)) {
+      std::memcpy(place.mutable_data_ptr(), part.data(), part.size());
+    } else {
+      place.copy_(over_bytes(part, {place.numel()}, scalar_type(info.dtype), nullptr));
+    }
+    source_->file(i).give_back(part);
+  }
 }
 
 at::ScalarType scalar_type(Dtype dtype) {

@@ -31,7 +31,10 @@ class Weights {
   // own the tensor may lie over the file's copy-on-write map, which it keeps alive: a change stays in memory, seen by loads of
   // the same tensor alone.
   torch::Tensor load(std::string_view name, at::ScalarType dtype) const;
-  torch::Tensor load(std::string_view name) const;             // in the file's own type; quantised ones as float32
+  torch::Tensor load(std::string_view name) const;  // in the file's own type; quantised ones as float32
+  // The tensor into `to`: dense, on the CPU, of its shape and any type, without a second copy in memory; the map's pages go back to the
+  // system on the way, and with them what was changed in a tensor that load() laid over them. InputError for another shape.
+  void load_into(std::string_view name, const torch::Tensor& to) const;
   const GgufFile* gguf() const;                                // metadata, when the file is a GGUF; else null
   const std::map<std::string, std::string>& metadata() const;  // of safetensors; else empty
   const std::filesystem::path& path() const;

@@ -34,6 +34,10 @@ TEST_F(Files, AreReadAndMappedAsWritten) {
   EXPECT_EQ(std::string(reinterpret_cast<const char*>(map.bytes().data()), map.bytes().size()), text);
   write_file(folder_ / "empty", "");
   EXPECT_EQ(MappedFile(folder_ / "empty").bytes().size(), 0u);
+  const MappedFile own(folder_ / "x", MappedFile::Mode::copy_on_write);
+  *const_cast<std::byte*>(own.bytes().data()) = std::byte{'z'};
+  EXPECT_EQ(own.bytes()[0], std::byte{'z'});
+  EXPECT_EQ(read_file(folder_ / "x"), text) << "the file itself must stay";
 }
 
 TEST_F(Files, SayWhatIsWrongInOneLine) {

@@ -76,21 +76,4 @@ TEST(Load, ListsWhatDoesNotFit) {
   EXPECT_THROW(load_model((scratch / "copy").string()), InputError) << "another shape";
 }
 
-TEST(Load, FindsModelsInTheHubCacheWithoutNetwork) {
-  ScratchFolder scratch;
-  Golden golden("llama");
-  const auto repository = scratch / "models--tiny--llama";
-  std::filesystem::create_directories(repository / "refs");
-  std::filesystem::create_directories(repository / "snapshots");
-  write_file(repository / "refs" / "main", "abc123\n");
-  save_model(golden.model, repository / "snapshots" / "abc123");
-  setenv("HF_HUB_CACHE", (scratch / "").c_str(), 1);
-  EXPECT_EQ(find_model("tiny/llama"), repository / "snapshots" / "abc123");
-  EXPECT_EQ(find_model("tiny/llama@abc123"), repository / "snapshots" / "abc123");
-  EXPECT_THROW(find_model("tiny/llama@nowhere"), InputError);
-  EXPECT_THROW(find_model("tiny/other"), InputError);
-  EXPECT_THROW(find_model("../llama"), InputError);
-  unsetenv("HF_HUB_CACHE");
-}
-
 }  // namespace tessera::lm

@@ -145,7 +145,7 @@ TEST(TorchFile, RefusesOtherFiles) {
   EXPECT_THAT(torch_refusal("PK\3\4 but not really"), HasSubstr("broken zip archive"));
   EXPECT_THAT(refusal([] { TorchFile::open(golden("versions.json")); }), HasSubstr("no file of torch.save"));
   EXPECT_THAT(refusal([] { TorchFile::open("/nonexistent.pt"); }), HasSubstr("does not exist"));
-  EXPECT_THAT(refusal([] { TorchFile::open("/tmp"); }), HasSubstr("not a regular file"));
+  EXPECT_THAT(refusal([] { TorchFile::open("/tmp"); }), HasSubstr("is a folder, a file is expected"));
 }
 
 }  // namespace

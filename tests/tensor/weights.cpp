@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 
 #include "tessera/tensor/gguf.h"
+#include "tessera/tensor/quantised.h"
 #include "tessera/tensor/quantised_blocks.h"
 #include "tests/tensor/scratch.h"
 
@@ -99,6 +100,56 @@ TEST(Weights, LargeQuantisedTensorsAreSplitOverThreads) {
   decode_to_float(Dtype::q8_0, encoded.data(), plain.data(), rows.numel());
   EXPECT_EQ(std::memcmp(loaded.const_data_ptr<float>(), plain.data(), plain.size() * sizeof(float)), 0);
   EXPECT_LT((loaded - rows).abs().max().item<float>(), 0.025F);  // half a step: the largest number / 127 / 2
+}
+
+TEST(Weights, LoadsIntoMemoryThatIsThere) {
+  for (const char* file : {"types.gguf", "plain.safetensors", "checkpoint.pt"}) {
+    const auto weights = Weights::open(golden(file));
+    for (const TensorInfo& tensor : weights.tensors()) {
+      if (!at::isFloatingType(scalar_type(tensor.dtype))) continue;
+      for (const auto dtype : {torch::kFloat, torch::kBFloat16}) {
+        const auto to = torch::full(tensor.shape, 7.0, dtype);
+        weights.load_into(tensor.name, to);
+        EXPECT_TRUE(torch::equal(to, weights.load(tensor.name).to(dtype))) << file << " " << tensor.name;
+      }
+    }
+  }
+  const auto weights = Weights::open(golden("types.gguf"));
+  const auto& any = weights.tensors().front();
+  EXPECT_THAT(refusal([&] { weights.load_into(any.name, torch::empty({3})); }), HasSubstr("expected a dense one"));
+}
+
+TEST(Weights, LongTensorsAreLoadedInPieces) {
+  const tensor_test::Scratch folder;
+  const auto rows = torch::arange(9'000'000, torch::kFloat).view({9000, 1000});  // more than one piece
+  save_safetensors(folder / "x.safetensors", {{"a", rows}, {"b", rows.narrow(0, 0, 10)}});
+  const auto weights = Weights::open(folder / "x.safetensors");
+  const auto own = torch::empty_like(rows), rounded = torch::empty_like(rows, torch::kBFloat16);
+  weights.load_into("a", own);
+  weights.load_into("a", rounded);
+  EXPECT_TRUE(torch::equal(own, rows));
+  EXPECT_TRUE(torch::equal(rounded, rows.to(torch::kBFloat16)));
+}
+
+TEST(Weights, LoadingIntoMemoryGivesTheFilesPagesBack) {
+  const tensor_test::Scratch folder;
+  save_safetensors(folder / "x.safetensors", {{"a", torch::ones({64, 1024})}, {"b", torch::ones({64, 1024})}});
+  const auto weights = Weights::open(folder / "x.safetensors");
+  const auto over_a = weights.load("a").mul_(3), over_b = weights.load("b").mul_(3);
+  weights.load_into("a", torch::empty({64, 1024}));
+  EXPECT_EQ(over_a[32].sum().item<float>(), 1024.0F) << "the changed page went, the file's came";
+  EXPECT_EQ(over_b.sum().item<float>(), 3 * 65536.0F) << "the neighbour's pages stay";
+}
+
+TEST(Unfilled, LargeTensorsLieInMemoryOfTheirOwn) {
+  for (const auto dtype : {torch::kFloat, torch::kBFloat16}) {
+    auto large = unfilled({1500, 2000}, dtype);
+    EXPECT_EQ(large.scalar_type(), dtype);
+    EXPECT_TRUE(large.is_contiguous());
+    EXPECT_EQ(large.fill_(2).to(torch::kDouble).sum().item<double>(), 6e6);
+  }
+  EXPECT_EQ(reinterpret_cast<uintptr_t>(unfilled({1500, 2000}, torch::kFloat).data_ptr()) % (2 << 20), 0U);
+  EXPECT_EQ(unfilled({0, 3}, torch::kFloat).numel(), 0);
 }
 
 TEST(Weights, TakesTheStateDictOfACheckpoint) {

@@ -11,6 +11,7 @@
 #include "tessera/methods/shortgpt/opened_model.h"
 #include "tessera/methods/shortgpt/prune.h"
 #include "tessera/methods/shortgpt/recurrent_folder.h"
+#include "tessera/run/installed.h"
 
 namespace tessera::shortgpt {
 namespace {
@@ -188,7 +189,7 @@ void prune(const PruneCommand& options, run::Context& context) {
     prune_transformer(options, opened, chosen, context);
     return;
   }
-  prune_recurrent(lm::find_model(options.model), chosen, options.out);
+  prune_recurrent(run::find_model(options.model), chosen, options.out);
   context.line("removed {} layers: {}", chosen.size(), fmt::join(chosen, " "));
   context.line("layers      {} -> {}", opened.depth(), opened.depth() - static_cast<int64_t>(chosen.size()));
   context.line("wrote {}", options.out.string());

@@ -3,6 +3,7 @@
 #include "tessera/base/error.h"
 #include "tessera/base/files.h"
 #include "tessera/methods/shortgpt/recurrent_folder.h"
+#include "tessera/run/installed.h"
 
 namespace tessera::shortgpt {
 namespace {
@@ -53,7 +54,7 @@ void refuse_shared_layers(const nlohmann::ordered_json& config, const std::strin
 }
 
 OpenedModel open_model(const std::string& model, const run::Context& context, std::optional<lm::DtypeChoice> dtype) {
-  const auto path = lm::find_model(model);
+  const auto path = run::find_model(model);
   OpenedModel opened;
   opened.name = model;
   if (std::filesystem::is_regular_file(path / "config.json")) {
