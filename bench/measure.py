@@ -77,6 +77,12 @@ def child(command, env=None, **options):
         return out.read(), seconds, usage.ru_maxrss * 1024
 
 
+def built(target):
+    """The path of a benchmark's own program, brought up to date."""
+    subprocess.run([os.path.join(ROOT, "run"), "build", target], check=True, stdout=sys.stderr)
+    return os.path.join(os.path.dirname(PROGRAM), target)
+
+
 def finish(name, rows):
     """Prints the document (`--json`) or a table, and ends the benchmark."""
     document = {"name": name, "machine": machine(), "rows": rows}

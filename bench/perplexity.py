@@ -15,9 +15,6 @@ import time
 
 from measure import PROGRAM, ROOT, alternate, child, finish, row
 
-# bench/tokenize.py must not be found in place of Python's own module, which the rivals' packages import.
-sys.path[:] = [folder for folder in sys.path if os.path.abspath(folder or ".") != os.path.dirname(os.path.abspath(__file__))]
-
 MODEL, WINDOW, WINDOWS, THREADS, ROUNDS = "smollm2", 512, 16, 2, 5
 
 

@@ -13,8 +13,6 @@ import sys
 import tempfile
 import time
 
-sys.path.append(sys.path.pop(0))  # the standard library before this folder, whose tokenize.py has a namesake there
-
 from measure import PROGRAM, ROOT, alternate, child, finish, row
 
 WINDOW, TOKENS, THREADS, ROUNDS = 256, 8192, 2, 5

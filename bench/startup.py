@@ -1,11 +1,8 @@
 """What a command costs before it works: `--help` beside an empty program linked to LibTorch, and a model from its file to the first token."""
-import os
 import subprocess
-import sys
 
-from measure import PROGRAM, ROOT, alternate, child, finish, row
+from measure import PROGRAM, alternate, built, child, finish, row
 
-EMPTY = os.path.join(os.path.dirname(PROGRAM), "bench_empty_program")
 ROUNDS = 15
 
 
@@ -22,9 +19,7 @@ def models():
 
 def main():
     rows = []
-    if not os.path.exists(EMPTY):
-        subprocess.run([os.path.join(ROOT, "run"), "build", "bench_empty_program"], check=True, stdout=sys.stderr)
-    times = alternate({"ours": seconds([PROGRAM, "--help"]), "empty program": seconds([EMPTY])}, ROUNDS)
+    times = alternate({"ours": seconds([PROGRAM, "--help"]), "empty program": seconds([built("bench_empty_program")])}, ROUNDS)
     rows.append(row("--help", "s", times["ours"], {"empty program linked to LibTorch": times["empty program"]}, higher_is_better=False))
     for model in models():
         times = alternate({"ours": seconds([PROGRAM, "generate", model, "-p", "Hello", "-n", "1", "--threads", "2", "--json"])}, 7)

@@ -1,4 +1,4 @@
-// Encodes texts with a tokenizer, for bench/tokenize.py and tests/parity/tokenizer.py.
+// Encodes texts with a tokenizer, for bench/tokenize_.py and tests/parity/tokenizer.py.
 //
 //   bench_tokenize TOKENIZER FILE --rounds N   seconds of each round over the texts, ids only: {"seconds": [...], "tokens": n, "bytes": n}
 //   bench_tokenize TOKENIZER FILE --encodings  one document a text: {"ids", "pieces", "offsets", "types", "decoded", "fast"}; --pair: the

@@ -1,6 +1,7 @@
 """Encoding speed of Tessera beside Hugging Face `tokenizers`, one thread each, ids only, alternating rounds, medians.
 
-    .venv-parity/bin/python bench/tokenize.py [--model tokenizer.json|model.gguf ...] [--rounds 7] [--program build/bin/bench_tokenize] [--json]
+    ./run bench tokenize, or
+    .venv-parity/bin/python bench/tokenize_.py [--model tokenizer.json|model.gguf ...] [--rounds 7] [--program build/bin/bench_tokenize] [--json]
 
 Texts: English prose and interface texts in many languages that Debian packages install here (wordnet-base, debian-reference, gettext
 catalogues), at least 5 MB each, in documents of about 4 kB. Tokenizers: the --model files, and small-vocabulary ones with the configurations
@@ -10,7 +11,6 @@ import argparse
 import json
 import os
 import pathlib
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -18,9 +18,10 @@ import time
 
 os.environ |= {"TOKENIZERS_PARALLELISM": "false", "RAYON_NUM_THREADS": "1"}
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-sys.path[0] = str(ROOT / "tests/parity")  # not bench/: this file's name would hide Python's own tokenize
+sys.path.insert(0, str(ROOT / "tests/parity"))
 
 import tokenizers
+from measure import built, finish, row
 from tokenizer_families import families
 from tokenizer_texts import catalogue_strings, prose
 
@@ -67,7 +68,7 @@ def ours(program, model, file):
     return done["seconds"][0], done["tokens"]
 
 
-def row(options, name, tokenizer, case, texts):
+def compare(options, name, tokenizer, case, texts):
     size = sum(len(text.encode()) for text in texts)
     with tempfile.TemporaryDirectory() as folder:
         model, file = f"{folder}/tokenizer.json", f"{folder}/texts"
@@ -83,9 +84,8 @@ def row(options, name, tokenizer, case, texts):
             rival.append(seconds)
             if count != our_count:
                 raise SystemExit(f"{name}, {case}: {our_count} tokens, tokenizers gives {count}")
-    us, them = statistics.median(mine), statistics.median(rival)
-    return {"case": f"{name}, {case}", "unit": "MB/s", "ours": round(size / us / 1e6, 2), "rivals": {f"tokenizers {tokenizers.__version__} {how}": round(size / them / 1e6, 2)},
-            "ratio": round(them / us, 2), "spread": round((max(mine) - min(mine)) / us, 3), "bytes": size}
+    rate = lambda seconds: [size / s / 1e6 for s in seconds]
+    return row(f"{name}, {case}", "MB/s", rate(mine), {f"tokenizers {tokenizers.__version__} {how}": rate(rival)}, True)
 
 
 def main():
@@ -93,10 +93,11 @@ def main():
     parser.add_argument("--model", action="append", default=[])
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--megabytes", type=float, default=5)
-    parser.add_argument("--program", default=str(ROOT / "build/bin/bench_tokenize"))
+    parser.add_argument("--program", help="bench_tokenize; built when not given")
     parser.add_argument("--families", default="gpt2,llama3,qwen2,llama2,gemma,minilm,xlmr")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
+    options.program = options.program or built("bench_tokenize")
     many = [text for strings in catalogue_strings().values() for text in strings]
     cases = {"English": documents(prose(), " ", options.megabytes * 1e6), "many languages": documents(many, "\n", options.megabytes * 6e5)}
     wanted = [name for name in options.families.split(",") if name]
@@ -108,13 +109,9 @@ def main():
     for name, tokenizer in all_tokenizers.items():
         tokenizer.no_truncation()
         tokenizer.no_padding()
-        for case, texts in cases.items():
-            rows.append(row(options, name, tokenizer, case, texts))
-            if not options.json:
-                r = rows[-1]
-                print(f"{r['case']:42} {r['ours']:8.2f} MB/s, {json.dumps(r['rivals'])}, ratio {r['ratio']:.2f}, spread {r['spread']:.0%}", flush=True)
-    if options.json:
-        print(json.dumps({"name": "tokenize", "rows": rows}))
+        rows += [compare(options, name, tokenizer, case, texts) for case, texts in cases.items()]
+    finish("tokenize", rows)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -20,26 +20,30 @@ struct BenchOptions {
   std::string name;
 };
 
-std::vector<std::string> bench_names() {
-  std::vector<std::string> names;
+// Every benchmark's script by its name: NAME.py, or NAME_.py where NAME.py would hide a module of Python's own from its neighbours.
+std::map<std::string, fs::path> bench_scripts() {
+  std::map<std::string, fs::path> scripts;
   std::error_code error;
-  for (const auto& entry : fs::directory_iterator(run::source_folder() / "bench", error))
-    if (entry.path().extension() == ".py" && entry.path().stem() != "measure") names.push_back(entry.path().stem().string());
-  std::sort(names.begin(), names.end());
-  return names;
+  for (const auto& entry : fs::directory_iterator(run::source_folder() / "bench", error)) {
+    auto name = entry.path().stem().string();
+    if (entry.path().extension() != ".py" || name == "measure") continue;
+    if (name.ends_with('_')) name.pop_back();
+    scripts.emplace(std::move(name), entry.path());
+  }
+  return scripts;
 }
 
 fs::path bench_script(const std::string& name) {
-  const auto names = bench_names();
-  if (names.empty())
+  const auto scripts = bench_scripts();
+  if (scripts.empty())
     throw InputError("bench needs the source tree, and there is none at {}; set TESSERA_HOME to it",
                      tessera::quoted(run::source_folder().string()));
-  if (std::find(names.begin(), names.end(), name) == names.end()) {
-    const std::string near = run::nearest(name, names);
-    throw InputError("NAME {}: no such benchmark; {}", tessera::quoted(name),
-                     near.empty() ? fmt::format("give one of {}", fmt::join(names, ", ")) : "did you mean " + near + "?");
-  }
-  return run::source_folder() / "bench" / (name + ".py");
+  if (const auto found = scripts.find(name); found != scripts.end()) return found->second;
+  std::vector<std::string> names;
+  for (const auto& [known, script] : scripts) names.push_back(known);
+  const std::string near = run::nearest(name, names);
+  throw InputError("NAME {}: no such benchmark; {}", tessera::quoted(name),
+                   near.empty() ? fmt::format("give one of {}", fmt::join(names, ", ")) : "did you mean " + near + "?");
 }
 
 [[noreturn]] void become(const fs::path& python, const fs::path& script, const run::Settings& settings, int out) {
@@ -106,7 +110,7 @@ void bench(const BenchOptions& options, run::Context& context) {
 
 run::OptionTable<BenchOptions> bench_options() {
   return run::OptionTable<BenchOptions>()
-      .text("NAME", &BenchOptions::name, "which benchmark: a file of bench/ without .py")
+      .text("NAME", &BenchOptions::name, "which benchmark: tokenize, perplexity, kernels ..., or a method")
       .group(run::Group::input)
       .example("./run bench perplexity", "make the rivals' environment when it is missing, then measure")
       .example("tessera bench startup --json", "medians, spread and ratio, for a script")

@@ -1,0 +1,145 @@
+// Times every kernel of tessera/kernels/ beside the LibTorch operations it replaces, for bench/kernels.py.
+//
+//   bench_kernels ROUNDS THREADS   one JSON line a case: {"case", "bytes", "seconds": {"ours": [...], "NAME": [...]}}
+// The ways of a case alternate in every round. "limit" copies as many bytes as the kernel moves. Shapes are those of SmolLM2-135M for
+// 1024 tokens (two windows of 512), and for one token.
+
+#include <ATen/Parallel.h>
+#include <fmt/ranges.h>
+#include <torch/torch.h>
+
+#include <chrono>
+#include <cstdio>
+#include <functional>
+#include <nlohmann/json.hpp>
+
+#include "tessera/kernels/cross_entropy.h"
+#include "tessera/kernels/gated_activation.h"
+#include "tessera/kernels/rms_norm.h"
+#include "tessera/kernels/rotary.h"
+
+namespace {
+
+using torch::Tensor;
+namespace kernels = tessera::kernels;
+
+struct Way {
+  std::string name;  // the first of a case is "ours"
+  std::function<void()> run;
+};
+
+double seconds_of(const std::function<void()>& run, int64_t times) {
+  const auto begin = std::chrono::steady_clock::now();
+  for (int64_t i = 0; i < times; ++i) run();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count() / static_cast<double>(times);
+}
+
+struct Bench {
+  int rounds;
+
+  // bytes: what the kernel must read and write.
+  void compare(const std::string& name, size_t bytes, std::vector<Way> ways) const {
+    const auto from = torch::rand({static_cast<int64_t>(bytes / 8) + 1}), to = torch::empty_like(from);
+    ways.push_back({"limit", [&] { to.copy_(from); }});
+    nlohmann::ordered_json seconds;
+    std::vector<int64_t> times;
+    for (const auto& way : ways) {
+      way.run();
+      times.push_back(std::max<int64_t>(1, static_cast<int64_t>(0.02 / seconds_of(way.run, 5))));
+      seconds[way.name] = nlohmann::json::array();
+    }
+    for (int round = 0; round < rounds; ++round) {
+      for (size_t i = 0; i < ways.size(); ++i) {
+        const size_t turn = (i + static_cast<size_t>(round)) % ways.size();
+        seconds[ways[turn].name].push_back(seconds_of(ways[turn].run, times[turn]));
+      }
+    }
+    fmt::print("{}\n", nlohmann::ordered_json{{"case", name}, {"bytes", bytes}, {"seconds", seconds}}.dump());
+    std::fflush(stdout);
+  }
+};
+
+std::string label(std::string_view kernel, const Tensor& x) {
+  return fmt::format("{} {} {}", kernel, x.scalar_type() == torch::kBFloat16 ? "bf16" : "fp32", fmt::join(x.sizes(), "x"));
+}
+
+Tensor norm_by_operations(const Tensor& x, const Tensor& gain) {
+  const auto wide = x.to(torch::kFloat32);
+  return (wide * torch::rsqrt(wide.square().mean(-1, true) + 1e-5) * gain.to(torch::kFloat32)).to(x.dtype());
+}
+
+void norms(const Bench& bench, torch::Dtype dtype, int64_t tokens) {
+  const auto x = torch::randn({tokens, 576}).to(dtype), branch = torch::randn({tokens, 576}).to(dtype) * 1e-3,
+             gain = torch::ones({576}, dtype);
+  const auto library = [&] { return at::rms_norm(x, {576}, gain, 1e-5); };
+  bench.compare(label("rms_norm", x), 2 * x.nbytes(),
+                {{"ours", [&] { kernels::rms_norm(x, gain, 1e-5, 0.0); }},
+                 {"at::rms_norm", [&] { library(); }},
+                 {"LibTorch operations", [&] { norm_by_operations(x, gain); }}});
+  bench.compare(label("add_rms_norm", x), 4 * x.nbytes(),
+                {{"ours", [&] { kernels::add_rms_norm(x, branch, gain, 1e-5, 0.0); }},
+                 {"add_, at::rms_norm", [&] { x.add_(branch), library(); }},
+                 {"LibTorch operations", [&] { norm_by_operations(x.add_(branch), gain); }}});
+}
+
+void gates(const Bench& bench, torch::Dtype dtype, int64_t tokens) {
+  const auto both = torch::randn({tokens, 3072}).to(dtype);
+  const auto gate = both.narrow(1, 0, 1536), up = both.narrow(1, 1536, 1536);
+  const auto bytes = both.nbytes() + both.nbytes() / 2;
+  bench.compare(
+      label("gated_activation silu", both), bytes,
+      {{"ours", [&] { kernels::gated_activation(both, kernels::Gate::silu); }}, {"silu, mul_", [&] { at::silu(gate).mul_(up); }}});
+  bench.compare(label("gated_activation gelu_tanh", both), bytes,
+                {{"ours", [&] { kernels::gated_activation(both, kernels::Gate::gelu_tanh); }},
+                 {"gelu, mul_", [&] { at::gelu(gate, "tanh").mul_(up); }}});
+}
+
+void turns(const Bench& bench, torch::Dtype dtype, int64_t batch, int64_t tokens) {
+  const auto x = torch::randn({batch, tokens, 15, 64}).to(dtype).narrow(2, 0, 12);  // heads of a joint product: not dense
+  const auto angle = torch::randn({1, tokens, 32}) * 10, cos = angle.cos(), sin = angle.sin();
+  const auto wide_cos = torch::cat({cos, cos}, 2).unsqueeze(2).to(dtype), wide_sin = torch::cat({sin, sin}, 2).unsqueeze(2).to(dtype);
+  bench.compare(label("rotary", x), 2 * x.nbytes(),
+                {{"ours", [&] { kernels::rotary(x, cos, sin); }},
+                 {"x cos + turned sin",
+                  [&] {
+                    x* wide_cos + torch::cat({-x.narrow(3, 32, 32), x.narrow(3, 0, 32)}, 3) * wide_sin;
+                  }},
+                 {"halves, cat", [&] {
+                    const auto first = x.narrow(3, 0, 32), second = x.narrow(3, 32, 32), c = wide_cos.narrow(3, 0, 32),
+                               s = wide_sin.narrow(3, 0, 32);
+                    torch::cat({first * c - second * s, second * c + first * s}, 3);
+                  }}});
+}
+
+void losses(const Bench& bench, torch::Dtype dtype, int64_t rows) {
+  const auto logits = torch::randn({rows, 49152}).to(dtype);
+  const auto targets = torch::randint(49152, {rows}, torch::kInt64);
+  const auto none = at::Reduction::None;
+  bench.compare(label("cross_entropy", logits), logits.nbytes(),
+                {{"ours", [&] { kernels::cross_entropy(logits, targets); }},
+                 {"at::cross_entropy_loss in fp32", [&] { at::cross_entropy_loss(logits.to(torch::kFloat32), targets, {}, none); }},
+                 {"logsumexp, gather", [&] {
+                    const auto wide = logits.to(torch::kFloat32);
+                    at::logsumexp(wide, 1) - wide.gather(1, targets.unsqueeze(1)).squeeze(1);
+                  }}});
+}
+
+}  // namespace
+
+int main(int count, char** arguments) {
+  if (count != 3) {
+    fmt::print(stderr, "bench_kernels: expected ROUNDS THREADS, given {} arguments\n", count - 1);
+    return 2;
+  }
+  torch::InferenceMode inference;
+  torch::manual_seed(1);
+  at::set_num_threads(std::max(1, std::atoi(arguments[2])));
+  const Bench bench{.rounds = std::max(1, std::atoi(arguments[1]))};
+  for (const auto dtype : {torch::kFloat32, torch::kBFloat16}) {
+    for (const int64_t tokens : {1024, 1}) norms(bench, dtype, tokens), gates(bench, dtype, tokens);
+    turns(bench, dtype, 2, 512);
+    turns(bench, dtype, 1, 1);
+    losses(bench, dtype, 128);
+  }
+  return 0;
+}
