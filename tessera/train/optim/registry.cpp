@@ -5,7 +5,9 @@
 #include "tessera/base/error.h"
 #include "tessera/run/options_row.h"
 #include "tessera/train/optim/adafactor_rule.h"
+#include "tessera/train/optim/adam8bit_rule.h"
 #include "tessera/train/optim/adam_rule.h"
+#include "tessera/train/optim/galore.h"
 #include "tessera/train/optim/muon_rule.h"
 #include "tessera/train/optim/sgd_rule.h"
 
@@ -69,6 +71,49 @@ std::unique_ptr<Optimizer> make_muon(const OptimOptions& o, Parameters parameter
                                          std::make_unique<MuonUpdate>(muon));
 }
 
+std::unique_ptr<Optimizer> make_adamw8bit(const OptimOptions& o, Parameters parameters) {
+  return std::make_unique<RuleOptimizer>(std::move(parameters),
+                                         std::make_unique<Adam8bitUpdate>(adam_options(o, AdamForm::corrected, 1e-8)));
+}
+
+GaLoreOptions galore_options(const OptimOptions& o) {
+  return {.projector = {.rank = o.rank.value_or(128),
+                        .projection = o.projection.value_or(Projection::standard),
+                        .square = o.square.value_or(SquareSide::right),
+                        .svd = o.svd.value_or(Svd::gram),
+                        .dtype = o.projector_dtype.value_or(ProjectorDtype::float32)},
+          .gap = o.gap.value_or(200),
+          .scale = o.scale.value_or(0.25),
+          .on_switch = o.on_switch.value_or(OnSwitch::keep),
+          .stagger = o.stagger.value_or(false),
+          .compat = o.compat.value_or(false)};
+}
+
+std::unique_ptr<Optimizer> make_galore_adamw(const OptimOptions& o, Parameters parameters) {
+  return std::make_unique<GaLore>(std::move(parameters), std::make_unique<AdamUpdate>(adam_options(o, AdamForm::uncorrected, 1e-6)),
+                                  galore_options(o));
+}
+
+std::unique_ptr<Optimizer> make_galore_adafactor(const OptimOptions& o, Parameters parameters) {
+  return std::make_unique<GaLore>(std::move(parameters), std::make_unique<AdafactorUpdate>(adafactor_options(o)), galore_options(o));
+}
+
+std::unique_ptr<Optimizer> make_galore_adamw8bit(const OptimOptions& o, Parameters parameters) {
+  return std::make_unique<GaLore>(std::move(parameters), std::make_unique<Adam8bitUpdate>(adam_options(o, AdamForm::corrected, 1e-8)),
+                                  galore_options(o));
+}
+
+std::unique_ptr<Optimizer> make_galore_sgd(const OptimOptions& o, Parameters parameters) {
+  return std::make_unique<GaLore>(std::move(parameters), std::make_unique<SgdUpdate>(o.momentum.value_or(0.9), o.nesterov.value_or(false)),
+                                  galore_options(o));
+}
+
+// The projector's own options, after those of the rule inside.
+std::vector<std::string> with_projector(std::vector<std::string> reads) {
+  for (const char* name : {"rank", "gap", "scale", "proj", "svd", "proj-dtype", "on-switch", "square", "stagger"}) reads.emplace_back(name);
+  return reads;
+}
+
 std::vector<OptimRule> optim_rules() {
   return {
       {"adamw", "Adam with decoupled weight decay; 8 bytes of state a weight", {"beta1", "beta2", "eps", "state-dtype"}, make_adamw},
@@ -82,6 +127,17 @@ std::vector<OptimRule> optim_rules() {
        "orthogonal momentum for matrices, AdamW for the rest; 4 bytes of state a weight of a matrix",
        {"momentum", "nesterov", "eps", "muon-rate"},
        make_muon},
+      {"adamw8bit",
+       "AdamW with moments of 8 bits in blocks of 256; 2.03 bytes of state a weight",
+       {"beta1", "beta2", "eps"},
+       make_adamw8bit},
+      {"galore-adamw", "Adam inside a low-rank subspace of each matrix's gradient (GaLore); full weights are trained",
+       with_projector({"beta1", "beta2", "eps", "state-dtype"}), make_galore_adamw},
+      {"galore-adamw8bit", "GaLore with moments of 8 bits: the least state for full training",
+       with_projector({"beta1", "beta2", "eps", "compat"}), make_galore_adamw8bit},
+      {"galore-adafactor", "Adafactor inside GaLore's subspace",
+       with_projector({"beta1", "eps", "scale-parameter", "relative-step", "warmup-init"}), make_galore_adafactor},
+      {"galore-sgd", "momentum inside GaLore's subspace", with_projector({"momentum", "nesterov"}), make_galore_sgd},
   };
 }
 
@@ -163,6 +219,9 @@ void check_optim_options(const OptimOptions& options) {
   check_positive("scale", options.scale);
   if (options.rank && *options.rank < 1)
     throw InputError("--rank {}: a subspace has at least one dimension; give 1 or more", *options.rank);
+  if (options.on_switch == OnSwitch::rotate && (rule.name == "galore-adafactor" || rule.name == "galore-sgd")) {
+    throw InputError("--on-switch rotate turns Adam's two moments and {} has others; give keep or reset", rule.name);
+  }
   if (options.gap && *options.gap < 1) throw InputError("--gap {}: expected updates between two refreshes; give 1 or more", *options.gap);
 }
 

@@ -1,0 +1,61 @@
+#pragma once
+// GaLore (arXiv 2403.03507): any update rule inside a low-rank subspace of each matrix's gradient, refreshed every `gap` updates.
+
+#include "tessera/train/optim/projector.h"
+#include "tessera/train/optim/rule.h"
+
+namespace tessera::train {
+
+struct GaLoreOptions {
+  ProjectorOptions projector = {};
+  int64_t gap = 200;    // T
+  double scale = 0.25;  // alpha
+  OnSwitch on_switch = OnSwitch::keep;
+  bool stagger = false;  // refreshes of different matrices fall on different steps
+  bool compat = false;  // the coordinates of the update are rounded to bfloat16 first, as the published 8-bit code does to bfloat16 weights
+};
+
+// What the subspaces cost and did so far.
+struct SubspaceStats {
+  int64_t refreshes = 0;  // bases found, one a matrix and refresh
+  int64_t kept = 0;       // refreshes that kept the old basis: a gradient that was not finite, or no convergence
+  double seconds = 0.0;   // spent finding bases
+  double overlap = 0.0;   // mean overlap of a new basis with the one it replaced, over `switches`
+  int64_t switches = 0;
+};
+
+// One update of a matrix W, t from 1: every gap-th P from the gradient G (t = 1, 1 + gap, ...); R = project(G); the rule's direction N and
+// factor in that space; W -= factor scale back(N), in one product; then the rule's decay. Parameters that are no matrices take the plain
+// rule. State of a matrix: step, projector (ortho_0 and/or ortho_1, with _scale and _zero in int8 and int4), the rule's tensors of R's
+// shape.
+class GaLore : public StatefulOptimizer {
+ public:
+  // Throws InputError, listing names, when no parameter is a matrix, and when a parameter marked as one has fewer than two dimensions.
+  GaLore(std::vector<Parameter> parameters, std::unique_ptr<UpdateRule> rule, const GaLoreOptions& options);
+  const SubspaceStats& stats() const { return stats_; }
+  // Names of the matrices whose smaller side is below the rank, which is clipped there.
+  std::vector<std::string> clipped() const;
+
+ protected:
+  std::vector<StateSlot> layout(size_t i) const override;
+  void move(std::span<const size_t> which, std::span<const torch::Tensor> grads, const StepTime& time) override;
+
+ private:
+  std::vector<StateSlot> basis_layout(size_t i) const;
+  Subspace subspace_of(size_t i) const;
+  bool is_due(size_t i, int64_t t) const;
+  bool refresh(size_t i, const torch::Tensor& grad, int64_t t);
+  void switch_moments(size_t i, const Subspace& old, const Subspace& fresh);
+  void move_matrix(size_t i, const torch::Tensor& grad, const StepTime& time);
+
+  std::unique_ptr<UpdateRule> rule_;
+  GaLoreOptions options_;
+  std::vector<int64_t> order_;  // of each parameter among the matrices
+  int64_t matrices_ = 0;
+  SubspaceStats stats_;
+};
+
+// What the optimizer's subspaces did; null for one that has none.
+const SubspaceStats* subspace_stats(const Optimizer& optimizer);
+
+}  // namespace tessera::train
