@@ -342,6 +342,32 @@ TEST(ShortGpt, LayersAreParsedAndCounted) {
   EXPECT_EQ(count_for_ratio(config, {0, 1, 2, 3, 4, 5}, 0.4 * share), 0);
 }
 
+// The share of the values' output that quantising changes, at the first token and over all.
+std::pair<double, double> value_errors(lm::Transformer& dense, lm::Transformer& quantised, const Windows& windows) {
+  torch::NoGradGuard no_gradient;
+  const auto ids = torch::stack(windows);
+  auto pass = dense->start(ids);
+  auto block = dense->block(0);
+  const auto in = block->input_layernorm(dense->embed(ids, pass));
+  const auto right = block->self_attn->v_proj(in), wrong = quantised->block(0)->self_attn->v_proj(in);
+  const auto share = [](const torch::Tensor& a, const torch::Tensor& b) { return ((a - b).norm() / b.norm()).item<double>(); };
+  return {share(wrong.select(1, 0), right.select(1, 0)), share(wrong, right)};
+}
+
+TEST(Gptq, ACountedFirstTokenKeepsItsValue) {
+  Windows windows;
+  torch::manual_seed(5);
+  for (int i = 0; i < 6; ++i) windows.push_back(torch::cat({torch::full({1}, 3, torch::kLong), torch::randint(40, {31}, torch::kLong)}));
+  double first[2], all[2];
+  for (int counted = 0; counted < 2; ++counted) {
+    auto dense = tiny_model(), quantised = tiny_model();
+    quantise_gptq(quantised, windows, {.bits = 3, .group = 8}, {.batch = 4, .first_token = counted == 0 ? 1.0 : 64.0});
+    std::tie(first[counted], all[counted]) = value_errors(dense, quantised, windows);
+  }
+  EXPECT_LT(first[1], 0.5 * first[0]);
+  EXPECT_LT(all[1], 2 * all[0]) << "the other tokens pay little for it";
+}
+
 TEST(Gptq, EqualsTheReference) {
   const auto golden = tensor::Weights::open(golden_path("gptq"));
   HessianSum sum;

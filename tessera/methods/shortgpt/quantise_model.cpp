@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 
 #include "tessera/methods/shortgpt/score.h"
 
@@ -85,11 +86,11 @@ BlockInputs block_inputs(const lm::ModelConfig& config, lm::Block block, lm::Pas
   return in;
 }
 
-int64_t quantise_gptq(lm::Transformer& model, const Windows& windows, const QuantOptions& options, int64_t batch) {
+int64_t quantise_gptq(lm::Transformer& model, const Windows& windows, const QuantOptions& options, const GptqCalibration& calibration) {
   torch::NoGradGuard no_gradient;
   std::vector<lm::Pass> passes;
   std::vector<torch::Tensor> streams;
-  for (const auto& ids : batches_of(windows, batch)) {
+  for (const auto& ids : batches_of(windows, calibration.batch)) {
     passes.push_back(model->start(ids));
     streams.push_back(model->embed(ids, passes.back()));
   }
@@ -101,6 +102,9 @@ int64_t quantise_gptq(lm::Transformer& model, const Windows& windows, const Quan
       const auto in = block_inputs(model->config(), block, passes[b], i, streams[b]);
       for (size_t h = 0; h < hessians.size(); ++h) {
         if ((in.*kBlockInputs[h]).defined()) hessians[h].add(in.*kBlockInputs[h]);
+      }
+      if (in.attention.defined() && calibration.first_token > 1) {
+        hessians[0].add(in.attention.select(1, 0) * std::sqrt(calibration.first_token - 1));  // [B, D]
       }
     }
     for (auto& matrix : matrices_of(block)) {
