@@ -70,6 +70,8 @@ TEST(Recipe, ErrorsHaveLineAndColumn) {
   EXPECT_EQ(error_of("version = 2\n"), "r.toml:1:11: version = 2: not a version this program reads; give 1, or take a newer Tessera");
   EXPECT_EQ(error_of("layers = 1979-05-27\n"),
             "r.toml:1:10: layers holds what no option takes; give a text, a number, true or false, or a list of these");
+  EXPECT_THAT(error_of("tied = \u00E9\n"), HasSubstr("r.toml:1:8: "));
+  EXPECT_THAT(error_of("\u021E = 1\n"), HasSubstr("r.toml:1:1: "));
   EXPECT_THAT(error_of("layers = \n"), HasSubstr("r.toml:1:10: "));
   EXPECT_THAT(error_of("layers = 1\nlayers = 2\n"), HasSubstr("r.toml:2:1"));
 }
