@@ -88,6 +88,7 @@ struct ChatInput::Editor {
     el_set(line, EL_SETTY, "-d", "-isig", nullptr);  // Ctrl-C is a key while a line is edited
     el_set(line, EL_BIND, "^C", "chat-cancel", nullptr);
     el_set(line, EL_BIND, "\\e^M", "chat-line-end", nullptr);
+    el_set(line, EL_BIND, "\\e^J", "chat-line-end", nullptr);  // terminals turn the key's CR into LF
     el_set(line, EL_BIND, "\\e[200~", "chat-paste", nullptr);
     el_set(line, EL_BIND, "^R", "em-inc-search-prev", nullptr);
     el_source(line, nullptr);

@@ -52,6 +52,7 @@ class Chat {
   void run() {
     if (input_.on_terminal()) context_.note("/help lists the commands; Ctrl-C stops an answer, Ctrl-D leaves");
     while (const auto message = input_.read()) {
+      if (input_.on_terminal()) forget_interrupt();  // one that came before the line was edited stops no answer
       if (message->find_first_not_of(" \t\n") == std::string::npos) continue;
       try {
         if (!take(*message)) return;
@@ -145,11 +146,12 @@ class Chat {
     static const std::vector<std::string> names = {"temp", "top-k", "top-p", "min-p", "repeat-penalty", "tokens"};
     const auto table = chat_options();
     const auto blank = words.find(' ');
-    if (blank == std::string::npos) {
+    const auto begin = words.find_first_not_of(' ', blank);
+    if (blank == std::string::npos || begin == std::string::npos) {
       return show(fmt::format("temp {}, top-k {}, top-p {}, min-p {}, repeat-penalty {}, tokens {}\n", options_.temperature, options_.top_k,
                               options_.top_p, options_.min_p, options_.repeat_penalty, options_.tokens));
     }
-    const std::string name = words.substr(0, blank), value = words.substr(words.find_first_not_of(' ', blank));
+    const std::string name = words.substr(0, blank), value = words.substr(begin);
     if (std::find(names.begin(), names.end(), name) == names.end()) {
       const std::string near = run::nearest(name, names);
       throw InputError("/set {}: no such setting; {}", tessera::quoted(name),
