@@ -28,6 +28,16 @@ void add_optim_rows(run::OptionTable<T>& table) {
       .choice("state-dtype", of(&OptimOptions::state_dtype),
               {{"fp32", StateDtype::float32, "4 bytes a number"}, {"bf16", StateDtype::bfloat16, "2 bytes a number"}},
               "what moments are kept as")
+      .choice("muon-rate", of(&OptimOptions::muon_rate),
+              {{"adamw", MuonRate::adamw, "0.2 sqrt of the larger side: suits AdamW's rates"},
+               {"spectral", MuonRate::spectral, "sqrt of max(1, rows / columns), the original"}},
+              "muon: what multiplies the rate of a matrix")
+      .choice("scale-parameter", of(&OptimOptions::scale_parameter), {{"yes", true, "multiply"}, {"no", false, "do not"}},
+              "adafactor: the rate times the root mean square of the weights")
+      .choice("relative-step", of(&OptimOptions::relative_step), {{"yes", true, "by the step"}, {"no", false, "by the schedule"}},
+              "adafactor: the rate is min(0.01, 1/sqrt(step))")
+      .choice("warmup-init", of(&OptimOptions::warmup_init), {{"yes", true, "from 1e-6"}, {"no", false, "from 0.01"}},
+              "adafactor: relative steps begin at 1e-6 step")
       .number("rank", of(&OptimOptions::rank), run::Range{1}, "galore: dimensions of the subspace")
       .number("gap", of(&OptimOptions::gap), run::Range{1}, "galore: updates between two refreshes of the subspace")
       .number("scale", of(&OptimOptions::scale), run::Range{0}, "galore: factor of the projected-back update")

@@ -36,8 +36,9 @@ class GaLore : public StatefulOptimizer {
   // Names of the matrices whose smaller side is below the rank, which is clipped there.
   std::vector<std::string> clipped() const;
 
- protected:
   std::vector<StateSlot> layout(size_t i) const override;
+
+ protected:
   void move(std::span<const size_t> which, std::span<const torch::Tensor> grads, const StepTime& time) override;
 
  private:

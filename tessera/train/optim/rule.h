@@ -47,8 +47,9 @@ class RuleOptimizer : public StatefulOptimizer {
   // matrix_rule may be null: then `rule` moves all.
   RuleOptimizer(std::vector<Parameter> parameters, std::unique_ptr<UpdateRule> rule, std::unique_ptr<UpdateRule> matrix_rule = nullptr);
 
- protected:
   std::vector<StateSlot> layout(size_t i) const override;
+
+ protected:
   void move(std::span<const size_t> which, std::span<const torch::Tensor> grads, const StepTime& time) override;
 
  private:

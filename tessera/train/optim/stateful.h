@@ -22,12 +22,12 @@ class StatefulOptimizer : public Optimizer {
   StateTensors state(size_t i) const final;
   void load_state(size_t i, const StateTensors& state) final;
   int64_t state_bytes(size_t i) const final;
+  // The state of parameter i, from its shape alone. New tensors are zero.
+  virtual std::vector<StateSlot> layout(size_t i) const = 0;
 
  protected:
   explicit StatefulOptimizer(std::vector<Parameter> parameters);
 
-  // The state of parameter i, in the order of its slots. New tensors are zero.
-  virtual std::vector<StateSlot> layout(size_t i) const = 0;
   // Moves parameters[which[k]] by grads[k], dense; their states exist. Calls count_update once for each.
   virtual void move(std::span<const size_t> which, std::span<const torch::Tensor> grads, const StepTime& time) = 0;
   // Called after a saved state was put back, for what is derived from it.

@@ -1,0 +1,73 @@
+#include "tessera/train/low_rank.h"
+
+#include <cmath>
+#include <set>
+
+#include "tessera/base/random.h"
+#include "tessera/train/lora.h"
+
+namespace tessera::train {
+
+namespace {
+
+template <class Body>
+void for_each_low_rank(torch::nn::Module& model, const Body& body) {
+  for (const auto& named : model.named_modules("", false)) {
+    if (auto layer = std::dynamic_pointer_cast<nn::LinearImpl>(named.value()); layer && layer->low_rank) body(named.key(), *layer);
+  }
+}
+
+void fill_normal(torch::Tensor& t, double std, uint64_t seed, const std::string& name) {
+  RandomStream stream(seed, name);
+  for (auto& value : std::span(t.mutable_data_ptr<float>(), t.numel())) value = static_cast<float>(std * stream.normal());
+}
+
+// Zero but for the `kept` share of largest size.
+void prune_moment(torch::Tensor moment, double kept) {
+  const auto keep = static_cast<int64_t>(kept * static_cast<double>(moment.numel()));
+  if (keep < 1 || !moment.is_floating_point()) {
+    moment.zero_();
+    return;
+  }
+  const auto size = moment.abs().view({-1});
+  const auto least = std::get<0>(size.topk(keep)).min();
+  moment.mul_(moment.abs().ge(least));
+}
+
+}  // namespace
+
+void make_low_rank(torch::nn::Module& model, const LowRankOptions& options) {
+  add_lora(model, {.rank = options.rank, .alpha = static_cast<double>(options.rank), .targets = options.targets, .seed = options.seed});
+  torch::NoGradGuard no_grad;
+  // Entries of B A are sums of r products: var = r s^4.
+  const double each = std::sqrt(options.std / std::sqrt(static_cast<double>(options.rank)));
+  for_each_low_rank(model, [&](const std::string& path, nn::LinearImpl& layer) {
+    layer.weight.zero_();
+    fill_normal(layer.low_rank->a, each, options.seed, "low_rank/a/" + path);
+    fill_normal(layer.low_rank->b, each, options.seed, "low_rank/b/" + path);
+  });
+}
+
+void restart_lora(torch::nn::Module& model, Optimizer& optimizer, uint64_t seed, double kept) {
+  torch::NoGradGuard no_grad;
+  std::set<std::string> names;
+  for (const auto& parameter : lora_parameters(model)) names.insert(parameter.name);
+  for_each_low_rank(model, [&](const std::string& path, nn::LinearImpl& layer) {
+    auto& added = *layer.low_rank;
+    layer.weight.add_(torch::mm(added.b, added.a).to(layer.weight.scalar_type()), added.scale);
+    // PEFT's draw: U(-1/sqrt(in), 1/sqrt(in)).
+    RandomStream stream(seed, "relora/" + path);
+    const double bound = 1.0 / std::sqrt(static_cast<double>(added.a.size(1)));
+    for (auto& value : std::span(added.a.mutable_data_ptr<float>(), added.a.numel()))
+      value = static_cast<float>(bound * (2.0 * stream.uniform() - 1.0));
+    added.b.zero_();
+  });
+  for (size_t i = 0; i < optimizer.parameters().size(); ++i) {
+    if (!names.contains(optimizer.parameters()[i].name)) continue;
+    for (auto& [name, tensor] : optimizer.state(i)) {
+      if (name != "step") prune_moment(tensor, kept);
+    }
+  }
+}
+
+}  // namespace tessera::train

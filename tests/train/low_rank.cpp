@@ -1,0 +1,76 @@
+#include "tessera/train/low_rank.h"
+
+#include <gtest/gtest.h>
+
+#include "tessera/lm/model.h"
+#include "tessera/train/lora.h"
+#include "tessera/train/optim/registry.h"
+
+namespace tessera::train {
+namespace {
+
+lm::Transformer low_rank_model() {
+  lm::Transformer model(lm::fresh_config({{"model_type", "llama"},
+                                          {"vocab_size", 40},
+                                          {"hidden_size", 32},
+                                          {"intermediate_size", 48},
+                                          {"num_hidden_layers", 2},
+                                          {"num_attention_heads", 2},
+                                          {"num_key_value_heads", 2},
+                                          {"max_position_embeddings", 64},
+                                          {"rms_norm_eps", 1e-6},
+                                          {"tie_word_embeddings", false}}));
+  lm::init_weights(model, 1);
+  return model;
+}
+
+const torch::Tensor low_rank_ids = torch::arange(24, torch::kInt64).view({2, 12});
+
+TEST(LowRank, MakesEveryLinearLayerAProductOfTheSizeOfAFreshWeight) {
+  auto model = low_rank_model();
+  make_low_rank(*model, {.rank = 8, .std = 0.02, .seed = 3});
+  int64_t layers = 0;
+  for (const auto& named : model->named_modules("", false)) {
+    auto layer = std::dynamic_pointer_cast<nn::LinearImpl>(named.value());
+    if (!layer || !layer->low_rank) continue;
+    ++layers;
+    EXPECT_EQ(layer->weight.abs().max().item<double>(), 0.0);
+    EXPECT_FALSE(layer->weight.requires_grad());
+    const auto product = torch::mm(layer->low_rank->b, layer->low_rank->a) * layer->low_rank->scale;
+    EXPECT_NEAR(product.std().item<double>(), 0.02, 0.006) << named.key();
+  }
+  EXPECT_EQ(layers, 14);
+  EXPECT_EQ(lora_parameters(*model).size(), 28U);
+}
+
+TEST(LowRank, ARestartMovesTheProductIntoTheWeightAndKeepsTheFunction) {
+  auto model = low_rank_model();
+  add_lora(*model, {.rank = 4, .alpha = 8, .seed = 1});
+  auto parameters = lora_parameters(*model);
+  auto optimizer = make_optimizer({}, parameters);
+  torch::manual_seed(1);
+  for (size_t i = 0; i < parameters.size(); ++i) {
+    const auto grad = torch::randn(parameters[i].value.sizes());
+    optimizer->update({{i}}, {&grad, 1}, {.step = 1, .lr = 0.05});
+  }
+  torch::NoGradGuard no_grad;
+  const auto before = model->forward(low_rank_ids);
+  restart_lora(*model, *optimizer, 7, 0.01);
+  const auto after = model->forward(low_rank_ids);
+  EXPECT_LE((before - after).abs().max().item<double>(), 1e-4 * before.abs().max().item<double>());
+  int64_t zero = 0, all = 0;
+  for (size_t i = 0; i < parameters.size(); ++i) {
+    for (const auto& [name, tensor] : optimizer->state(i)) {
+      if (name == "step") continue;
+      zero += tensor.eq(0).sum().item<int64_t>();
+      all += tensor.numel();
+    }
+    const double size = parameters[i].value.abs().max().item<double>();
+    EXPECT_EQ(size == 0.0, parameters[i].name.ends_with("lora_B.weight")) << parameters[i].name;
+  }
+  EXPECT_GE(zero, all * 98 / 100);
+  EXPECT_LT(zero, all);
+}
+
+}  // namespace
+}  // namespace tessera::train
