@@ -165,7 +165,7 @@ int64_t longest_row(const TrainCommand& options, const std::vector<train::Corpus
 }  // namespace
 
 torch::Dtype train_dtype(run::Dtype dtype) {
-  if (dtype == run::Dtype::automatic) return lm::cpu_has_bf16() && lm::bf16_speedup() > 1.3 ? torch::kBFloat16 : torch::kFloat32;
+  if (dtype == run::Dtype::automatic) return lm::cpu_dtype(lm::cpu_facts()).dtype;
   return dtype == run::Dtype::bf16 ? torch::kBFloat16 : torch::kFloat32;
 }
 
