@@ -3,6 +3,7 @@
 #include <optional>
 
 #include "tessera/kernels/gated_activation.h"
+#include "tessera/kernels/gated_activation_grad.h"
 
 namespace tessera::nn {
 
@@ -26,12 +27,14 @@ FfnImpl::FfnImpl(const FfnOptions& options) : options(options) {
 
 torch::Tensor FfnImpl::forward(const torch::Tensor& x) {
   if (!options.gated) return down_proj(activate(up_proj(x), options.activation));
-  if (torch::GradMode::is_enabled()) return down_proj(activate(gate_proj(x), options.activation) * up_proj(x));
+  if (torch::GradMode::is_enabled() && options.activation != Activation::silu)
+    return down_proj(activate(gate_proj(x), options.activation) * up_proj(x));
   const auto both = run_together({gate_proj, up_proj}, x);  // [..., 2 F]
+  if (torch::GradMode::is_enabled() && kernels::gated_activation_train_takes(both)) return down_proj(kernels::gated_silu_train(both));
   const auto gate = ffn_gate(options.activation);
   if (gate && kernels::gated_activation_takes(both)) return down_proj(kernels::gated_activation(both, *gate));
   const auto halves = both.chunk(2, -1);
-  return down_proj(activate(halves[0], options.activation).mul_(halves[1]));
+  return down_proj(activate(halves[0], options.activation) * halves[1]);
 }
 
 void FfnImpl::fuse(Contents contents) {

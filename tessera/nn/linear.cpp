@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "tessera/base/error.h"
+#include "tessera/nn/joint_linear.h"
 #include "tessera/tensor/quantised.h"
 
 namespace tessera::nn {
@@ -76,7 +77,7 @@ void lay_together(std::initializer_list<Linear> layers, Contents contents) {
 
 torch::Tensor run_together(std::initializer_list<Linear> layers, const torch::Tensor& x) {
   const bool plain = std::none_of(layers.begin(), layers.end(), [](Linear layer) { return layer->low_rank && layer->low_rank->on; });
-  if (plain && !torch::GradMode::is_enabled()) {
+  if (plain) {
     std::vector<torch::Tensor> weights, biases;
     for (auto layer : layers) {
       weights.push_back(layer->weight);
@@ -84,7 +85,11 @@ torch::Tensor run_together(std::initializer_list<Linear> layers, const torch::Te
     }
     const auto weight = linear_joined(weights);
     const auto bias = biases.size() == weights.size() ? linear_joined(biases) : torch::Tensor();
-    if (weight.defined() && (biases.empty() || bias.defined())) return at::linear(x, weight, bias);
+    if (weight.defined() && torch::GradMode::is_enabled()) {
+      if (biases.empty() && weights.size() <= 3) return joint_linear(x, weight, weights);
+    } else if (weight.defined() && (biases.empty() || bias.defined())) {
+      return at::linear(x, weight, bias);
+    }
   }
   std::vector<torch::Tensor> parts;
   for (auto layer : layers) parts.push_back(layer->forward(x));

@@ -34,8 +34,8 @@ TORCH_MODULE(Linear);
 enum class Contents { kept, unfilled };
 void lay_together(std::initializer_list<Linear> layers, Contents contents = Contents::kept);
 
-// The layers' outputs side by side, [..., sum of outs]: one product when their weights lie together (see lay_together), no gradient is
-// recorded and nothing is added to a weight, else one product a layer and a concatenation. x: [..., in].
+// The layers' outputs side by side, [..., sum of outs]: one product when their weights lie together (see lay_together) and nothing is
+// added to a weight (with gradients: at most three layers without bias), else one product a layer and a concatenation. x: [..., in].
 torch::Tensor run_together(std::initializer_list<Linear> layers, const torch::Tensor& x);
 
 }  // namespace tessera::nn

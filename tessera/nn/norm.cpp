@@ -2,6 +2,7 @@
 
 #include "tessera/base/error.h"
 #include "tessera/kernels/rms_norm.h"
+#include "tessera/kernels/rms_norm_grad.h"
 
 namespace tessera::nn {
 
@@ -15,6 +16,8 @@ torch::Tensor NormImpl::forward(const torch::Tensor& x) {
     throw InputError("a norm takes {} values, given {}; check the width of what runs into it", options.width, x.size(-1));
   if (options.kind == NormKind::layer) return at::layer_norm(x, {options.width}, weight, bias, options.eps);
   if (kernels::rms_norm_takes(x, weight)) return kernels::rms_norm(x, weight, options.eps, options.offset);
+  if (torch::GradMode::is_enabled() && kernels::rms_norm_train_takes(x, weight))
+    return kernels::rms_norm_train(x, weight, options.eps, options.offset);
   const auto wide = x.to(torch::kFloat32);
   const auto scaled = wide * torch::rsqrt(wide.square().mean(-1, true) + options.eps);
   return (scaled * (weight.to(torch::kFloat32) + options.offset)).to(x.dtype());

@@ -5,6 +5,7 @@
 
 #include "tessera/base/error.h"
 #include "tessera/kernels/rotary.h"
+#include "tessera/kernels/rotary_grad.h"
 #include "tessera/tensor/shapes.h"
 
 namespace tessera::nn {
@@ -44,6 +45,7 @@ torch::Tensor rotate(const torch::Tensor& x, const RopeTable& table) {
                      tensor::shape_text(x.sizes()), tensor::shape_text(table.cos.sizes()));
   }
   if (kernels::rotary_takes(x)) return kernels::rotary(x, table.cos, table.sin);
+  if (torch::GradMode::is_enabled() && kernels::rotary_train_takes(x)) return kernels::rotary_train(x, table.cos, table.sin);
   const auto cos = table.cos.unsqueeze(2), sin = table.sin.unsqueeze(2);  // [B, T, 1, e/2]
   const auto first = x.narrow(3, 0, half).to(torch::kFloat32), second = x.narrow(3, half, half).to(torch::kFloat32);
   return torch::cat({first * cos - second * sin, second * cos + first * sin}, 3).to(x.dtype());
