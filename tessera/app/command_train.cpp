@@ -1,6 +1,8 @@
 // train: a language model from a person's texts, stopped and continued at will.
 
 #include <chrono>
+#include <cstdio>
+#include <cstdlib>
 
 #include "tessera/app/commands.h"
 #include "tessera/app/machine.h"
@@ -10,7 +12,7 @@
 #include "tessera/base/files.h"
 #include "tessera/lm/save.h"
 #include "tessera/run/environment.h"
-#include "tessera/train/optim_rows.h"
+#include "tessera/train/parallel/collective.h"
 
 namespace tessera::app {
 
@@ -121,40 +123,92 @@ train::LoopOptions loop_options(const TrainCommand& options, int64_t steps) {
           .eval_every = options.eval_every > 0 ? options.eval_every : std::max<int64_t>(1, steps / 20)};
 }
 
+// What the loop tells a run's folder and report; nothing on ranks other than 0.
+train::LoopEvents events_of(TrainReport* report, run::RunFolder* folder) {
+  if (report == nullptr) return {};
+  return {.stepped = [report](const train::StepReport& step, double seconds) { report->stepped(step, seconds); },
+          .evaluated = [report](int64_t step, const train::Figures& figures) { report->evaluated(step, figures); },
+          .saved = [folder](int64_t step,
+                            const fs::path& path) { folder->log(fmt::format("step {}: saved {}", step, path.filename().string())); }};
+}
+
+// The processes that mpirun or srun started together with this one.
+std::shared_ptr<train::Collective> join_ranks(run::Context& context) {
+  if (train::started_as().size > 1 && context.settings().out.empty())
+    throw InputError("{} ranks need one folder; give --out RUN", train::started_as().size);
+  auto ranks = train::join([](const std::string& line) {
+    std::fprintf(stderr, "tessera: %s\n", line.c_str());
+    std::_Exit(1);
+  });
+  if (ranks->size() > 1 && context.settings().threads == 0) at::set_num_threads(static_cast<int>(train::threads_of_rank(*ranks)));
+  return ranks;
+}
+
+// Rank 0 prepares the folder, then the others read it.
+TrainSetup set_up_on(train::Collective& ranks, const TrainCommand& options, run::Context& context) {
+  TrainSetup setup;
+  if (ranks.rank() == 0) setup = set_up_training(options, context);
+  ranks.barrier();
+  if (ranks.rank() != 0) setup = set_up_training(options, context, false);
+  setup.language.rank = ranks.rank();
+  setup.language.ranks = ranks.size();
+  train::check_stages(setup.language, setup.model->config());
+  return setup;
+}
+
+std::shared_ptr<train::MixedTokens> mixed_of(TrainSetup& setup, const run::Context& context) {
+  int64_t longest = 2;
+  for (const auto& stage : setup.language.stages) longest = std::max(longest, stage.length);
+  return std::make_shared<train::MixedTokens>(
+      std::move(setup.corpora),
+      train::MixedTokensOptions{.seed = context.settings().seed, .piece = longest, .mask_documents = setup.language.mask_documents});
+}
+
+void announce(const TrainSetup& setup, const train::TrainPlan& plan, const train::Trainer& trainer, run::Context& context) {
+  context.note("{}: {} parameters, {}, {} steps of {} tokens{}{}", setup.folder.string(), short_count(static_cast<double>(plan.parameters)),
+               setup.model->dtype() == torch::kBFloat16 ? "bf16 with fp32 masters" : "fp32", plan.steps, setup.language.batch,
+               setup.language.ranks > 1 ? fmt::format(" on {} ranks", setup.language.ranks) : "",
+               setup.checkpoint ? fmt::format("; goes on after step {}", trainer.steps_done()) : "");
+}
+
 void train_model(const TrainCommand& options, run::Context& context) {
   if (options.dry_run) return dry_run(options, context);
   const auto start = std::chrono::steady_clock::now();
-  auto setup = set_up_training(options, context);
+  const auto ranks = join_ranks(context);
+  auto setup = set_up_on(*ranks, options, context);
   const auto plan = plan_of(options, setup.model, setup.language);
   check_memory(plan);
-  auto& folder = options.resume ? context.resumed_folder() : context.folder();
-  int64_t longest = 0;
-  for (const auto& stage : setup.language.stages) longest = std::max(longest, stage.length);
-  const auto mixed =
-      std::make_shared<train::MixedTokens>(std::move(setup.corpora), train::MixedTokensOptions{.seed = context.settings().seed,
-                                                                                               .piece = std::max<int64_t>(2, longest),
-                                                                                               .mask_documents = options.mask_documents});
   const auto write = [&setup](const fs::path& to) { lm::save_model(setup.model, to, {.source = setup.folder / "tokenizer"}); };
-  train::Trainer trainer(train::language_task(setup.model, mixed, setup.held_out, setup.language, write),
-                         trainer_options(options, setup.model->config(), plan.tokens, setup.fresh));
+  const bool first = ranks->rank() == 0;
+  auto how = trainer_options(options, setup.model->config(), plan.tokens, setup.fresh);
+  how.ranks = ranks;
+  train::Trainer trainer(train::language_task(setup.model, mixed_of(setup, context),
+                                              first ? setup.held_out : std::vector<train::TokenCache>{}, setup.language, write),
+                         std::move(how));
   if (setup.checkpoint) trainer.read(*setup.checkpoint);
-  context.note("{}: {} parameters, {}, {} steps of {} tokens{}", setup.folder.string(), short_count(static_cast<double>(plan.parameters)),
-               setup.model->dtype() == torch::kBFloat16 ? "bf16 with fp32 masters" : "fp32", plan.steps, setup.language.batch,
-               setup.checkpoint ? fmt::format("; goes on after step {}", trainer.steps_done()) : "");
-  TrainReport report(context, folder, plan, fmt::format("{} tokens a step, {} optimizer", setup.language.batch, options.name),
-                     metrics_until(setup.folder / "metrics.jsonl", trainer.steps_done()), trainer.tokens_seen());
+  std::optional<TrainReport> report;
+  auto* folder = first ? &(options.resume ? context.resumed_folder() : context.folder()) : nullptr;
+  if (first) {
+    announce(setup, plan, trainer, context);
+    report.emplace(context, *folder, plan, fmt::format("{} tokens a step, {} optimizer", setup.language.batch, options.name),
+                   metrics_until(setup.folder / "metrics.jsonl", trainer.steps_done()), trainer.tokens_seen());
+  }
   train::Checkpoints checkpoints(setup.folder, options.keep);
-  const train::LoopEvents events{
-      .stepped = [&](const train::StepReport& step, double seconds) { report.stepped(step, seconds); },
-      .evaluated = [&](int64_t step, const train::Figures& figures) { report.evaluated(step, figures); },
-      .saved = [&](int64_t step, const fs::path& path) { folder.log(fmt::format("step {}: saved {}", step, path.filename().string())); }};
-  const auto ended = train::run_steps(trainer, checkpoints, loop_options(options, plan.steps), events);
-  report.write();
+  const auto ended =
+      train::run_steps(trainer, checkpoints, loop_options(options, plan.steps), events_of(report ? &*report : nullptr, folder));
+  ranks->barrier();
+  if (first) {
+    report->write();
+    if (ended == train::Ended::done) {
+      const auto model = write_final_model(trainer, setup.folder);
+      const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+      summarise(setup, trainer, *report, model, seconds, context);
+    }
+  }
+  ranks->leave();
   if (ended == train::Ended::interrupted)
     throw Interrupted("stopped after step {} of {}, saved; go on with: tessera train --resume {}", trainer.steps_done(), plan.steps,
                       setup.folder.string());
-  const auto model = write_final_model(trainer, setup.folder);
-  summarise(setup, trainer, report, model, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(), context);
 }
 
 }  // namespace

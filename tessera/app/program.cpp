@@ -165,7 +165,8 @@ int run_command(const NamedCommand& named, const Words& words) {
   work(context);
   if (settings.json && !context.document().is_null())
     print(context.document().dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
-  if (!settings.out.empty() && !context.has_folder()) write_file(settings.out, printed);
+  const bool folder = context.has_folder() || std::filesystem::is_directory(settings.out);  // another rank's, for one
+  if (!settings.out.empty() && !folder) write_file(settings.out, printed);
   return context.held() ? kDone : kNotHeld;
 }
 

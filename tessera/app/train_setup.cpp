@@ -235,7 +235,7 @@ train::TrainPlan plan_of(const TrainCommand& options, const lm::Transformer& mod
   return train::plan_training(model->config(), language, inputs);
 }
 
-TrainSetup set_up_training(const TrainCommand& options, run::Context& context) {
+TrainSetup set_up_training(const TrainCommand& options, run::Context& context, bool writes) {
   const auto corpora = train::parse_corpora(options.data, options.resume), eval = train::parse_corpora(options.eval, options.resume);
   (void)language_options(options, corpora, {});  // stages are checked before anything is written
   if (is_fresh(options)) {
@@ -244,7 +244,12 @@ TrainSetup set_up_training(const TrainCommand& options, run::Context& context) {
     (void)model_to_continue(options);
   }
   TrainSetup setup;
-  open_train_folder(options, context, setup);
+  if (writes) {
+    open_train_folder(options, context, setup);
+  } else {
+    setup.folder = context.settings().out;
+    if (options.resume) setup.checkpoint = train::Checkpoints(setup.folder, options.keep).latest();
+  }
   prepare_tokenizer(options, corpora, context, setup);
   prepare_data(options, corpora, eval, context, setup);
   const int64_t longest = longest_row(options, corpora);

@@ -23,8 +23,9 @@ struct TrainSetup {
 };
 
 // Makes or opens the run's folder, trains or takes the tokenizer, tokenises what is not tokenised yet, builds or loads the model. Throws
-// InputError before anything is written where the options are wrong.
-TrainSetup set_up_training(const TrainCommand& options, run::Context& context);
+// InputError before anything is written where the options are wrong. `writes`: false for the ranks that come after rank 0 has done all
+// this: they only read what is there.
+TrainSetup set_up_training(const TrainCommand& options, run::Context& context, bool writes = true);
 
 // What a dry run knows without reading the data: the model's config; its stages need --tokens or --stages.
 lm::ModelConfig planned_config(const TrainCommand& options);

@@ -108,8 +108,11 @@ RunFolder& Context::open_folder(bool resume) {
   if (!folder_) {
     std::string name = command_.empty() ? "run" : command_;
     std::replace(name.begin(), name.end(), ' ', '-');
-    folder_ = std::make_unique<RunFolder>(RunFolderOptions{
-        .name = std::move(name), .out = settings_.out, .if_exists = resume ? IfExists::resume : settings_.force ? IfExists::replace : IfExists::refuse});
+    folder_ = std::make_unique<RunFolder>(RunFolderOptions{.name = std::move(name),
+                                                           .out = settings_.out,
+                                                           .if_exists = resume            ? IfExists::resume
+                                                                        : settings_.force ? IfExists::replace
+                                                                                          : IfExists::refuse});
     folder_->write_recipe(recipe_);
   }
   return *folder_;

@@ -36,14 +36,14 @@ class LanguageBatches {
     }
   }
 
-  int64_t micro_rows(int64_t step) const { return options_.micro > 0 ? std::min(options_.micro, rows_of(step)) : rows_of(step); }
-  int64_t micro_batches(int64_t step) const { return (rows_of(step) + micro_rows(step) - 1) / micro_rows(step); }
+  int64_t micro_rows(int64_t step) const { return options_.micro > 0 ? std::min(options_.micro, own_rows(step)) : own_rows(step); }
+  int64_t micro_batches(int64_t step) const { return (own_rows(step) + micro_rows(step) - 1) / micro_rows(step); }
 
   Batch batch(int64_t step, int64_t micro) {
     const auto& stage = options_.stages[stage_of(options_, step)];
     if (micro == 0) {
       rows_.clear();
-      for (int64_t r = 0; r < rows_of(step); ++r) rows_.push_back(corpora_->next(stage.length, stage.weights));
+      draw_rows(step, stage);
     }
     const auto begin = static_cast<size_t>(micro * micro_rows(step));
     const auto end = std::min(rows_.size(), begin + static_cast<size_t>(micro_rows(step)));
@@ -56,6 +56,17 @@ class LanguageBatches {
   MixedTokens& corpora() { return *corpora_; }
 
  private:
+  // All ranks pass over all rows, so that positions are the same everywhere and a job may resume on another number of ranks.
+  void draw_rows(int64_t step, const Stage& stage) {
+    for (int64_t r = 0; r < rows_of(step); ++r) {
+      if (r % options_.ranks == options_.rank) {
+        rows_.push_back(corpora_->next(stage.length, stage.weights));
+      } else {
+        corpora_->skip(stage.length, stage.weights);
+      }
+    }
+  }
+  int64_t own_rows(int64_t step) const { return (rows_of(step) - options_.rank + options_.ranks - 1) / options_.ranks; }
   int64_t rows_of(int64_t step) const { return options_.batch / options_.stages[stage_of(options_, step)].length; }
 
   lm::Transformer model_;
@@ -116,6 +127,9 @@ void check_stages(const LanguageOptions& options, const lm::ModelConfig& config)
     if (options.batch % stage.length != 0)
       throw InputError("a batch of {} tokens cannot hold whole rows of {}; give a multiple of {}", options.batch, stage.length,
                        stage.length);
+    if (options.batch / stage.length < options.ranks)
+      throw InputError("a batch of {} rows for {} ranks; give a larger --batch, or fewer ranks", options.batch / stage.length,
+                       options.ranks);
     if (config.learned_positions && stage.length > config.max_positions)
       throw InputError("rows of {} tokens, and the model knows {} positions; give shorter rows", stage.length, config.max_positions);
   }

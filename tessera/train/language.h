@@ -21,6 +21,7 @@ struct LanguageOptions {
   bool mask_documents = false;  // attention and positions stay within a document, and its last token has no target
   bool recompute = false;       // activation checkpointing of every block
   double weight_decay = 0.0;    // of matrices; embeddings, head, gains and biases never decay
+  int64_t rank = 0, ranks = 1;  // this process takes the rows r with r % ranks == rank of every step
   int64_t eval_rows = 64;       // rows of held-out text, of the present stage's length
 };
 

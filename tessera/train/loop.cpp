@@ -16,7 +16,7 @@ class Loop {
 
   Ended run() {
     while (trainer_.steps_done() < options_.steps) {
-      if (interrupted()) return stop();
+      if (trainer_.any_rank(interrupted())) return stop();
       one_step();
       const int64_t step = trainer_.steps_done();
       const bool last = step == options_.steps;
@@ -57,9 +57,13 @@ class Loop {
   bool save() {
     const int64_t step = trainer_.steps_done();
     if (step == saved_) return false;
-    const auto path = checkpoints_.save(step, [&](const std::filesystem::path& folder) { trainer_.write(folder); });
     saved_ = step;
-    if (events_.saved) events_.saved(step, path);
+    trainer_.share_state();
+    if (trainer_.writes()) {
+      const auto path = checkpoints_.save(step, [&](const std::filesystem::path& folder) { trainer_.write(folder); });
+      if (events_.saved) events_.saved(step, path);
+    }
+    trainer_.unshare_state();
     return true;
   }
 

@@ -23,6 +23,11 @@ Trainer::Trainer(Task task, TrainerOptions options) : task_(std::move(task)), op
   check_options();
   make_masters();
   if (options_.per_layer) hook_updates();
+  if (options_.ranks && options_.ranks->size() > 1) {
+    std::vector<torch::Tensor> leaves;
+    for (const auto& parameter : task_.parameters) leaves.push_back(parameter.value);
+    across_ = std::make_unique<AcrossRanks>(std::move(leaves), optimizer_, options_.ranks);
+  }
   if (task_.position) position_ = task_.position();
 }
 
@@ -38,6 +43,9 @@ void Trainer::check_options() const {
   if (!(options_.ema >= 0.0 && options_.ema < 1.0)) throw InputError("the moving average decays by {}; give 0 to below 1", options_.ema);
   if (options_.per_layer && options_.clip > 0.0)
     throw InputError("updates during the backward pass cannot clip: the global norm needs every gradient first; give --clip 0");
+  if (options_.per_layer && options_.ranks && options_.ranks->size() > 1)
+    throw InputError("updates during the backward pass need one process: {} ranks sum their gradients first; leave out --per-layer",
+                     options_.ranks->size());
 }
 
 void Trainer::make_masters() {
@@ -65,18 +73,24 @@ StepReport Trainer::step() {
   if (options_.per_layer && micros > 1)
     throw InputError("updates during the backward pass cannot accumulate {} micro-batches: each would move the weights; give one", micros);
   std::vector<Batch> batches;
-  report.tokens = tokens_;
   for (int64_t m = 0; m < micros; ++m) {
     batches.push_back(task_.batch(report.step, m));
     report.counted += batches.back().counted;
     report.tokens += batches.back().tokens;
   }
+  if (across_) {
+    const auto sums = across_->sum({report.counted, report.tokens});
+    report.counted = sums[0];
+    report.tokens = sums[1];
+  }
+  report.tokens += tokens_;
   report.rate = rate_at(options_.schedule, report.tokens);
   time_ = {.step = report.step, .lr = report.rate};
   try {
     report.loss = accumulate(batches, report.counted);
     update_all(report);
   } catch (...) {
+    if (across_) across_->reducer().forget();
     zero_gradients();
     throw;
   }
@@ -98,13 +112,14 @@ double Trainer::accumulate(std::vector<Batch>& batches, int64_t counted) {
   for (size_t m = 0; m < batches.size(); ++m) {
     const auto loss = batches[m].loss();
     const double value = loss.item<double>();
-    if (!std::isfinite(value)) {
+    if (!std::isfinite(value) && !across_) {  // of several ranks all must run the same operations: they look at the sum
       throw WorkError("step {}: the loss is {} in micro-batch {} of {}; lower the learning rate, or look at the data of this step",
                       time_.step, value, m + 1, batches.size());
     }
     sum += value;
     batches[m].loss = nullptr;  // its data go before the backward pass
     if (options_.per_layer) whole_ = false;
+    if (across_) across_->reducer().expect(m + 1 == batches.size());
     loss.backward(torch::scalar_tensor(share, loss.options()));
   }
   if (not_finite_) {
@@ -113,6 +128,16 @@ double Trainer::accumulate(std::vector<Batch>& batches, int64_t counted) {
                     name);
   }
   whole_ = true;
+  return finish_sum(sum, share);
+}
+
+double Trainer::finish_sum(double sum, double share) {
+  if (!across_) return sum * share;
+  across_->reducer().finish();
+  sum = across_->sum(sum);
+  if (!std::isfinite(sum))
+    throw WorkError("step {}: the loss is {} on one of the ranks; lower the learning rate, or look at the data of this step", time_.step,
+                    sum);
   return sum * share;
 }
 
@@ -130,24 +155,35 @@ void Trainer::update_all(StepReport& report) {
   }
   torch::NoGradGuard no_grad;
   auto all = gradients();
-  report.norm = global_norm(all);
-  if (!std::isfinite(report.norm)) {
-    if (const auto wrong = first_not_finite(all)) {
-      throw WorkError("step {}: the gradient of {} is not finite; lower the learning rate, or give a smaller --clip", time_.step,
-                      task_.parameters[*wrong].name);
-    }
-    throw WorkError("step {}: the gradient's norm is {}; lower the learning rate", time_.step, report.norm);
-  }
+  report.norm = checked_norm(all);
   if (options_.clip > 0.0) clip(all, report.norm, options_.clip);
   std::vector<size_t> which;
   std::vector<torch::Tensor> given;
   for (size_t i = 0; i < all.size(); ++i) {
-    if (!all[i].defined()) continue;  // not used by this step's loss
+    if (across_ ? !across_->reducer().used(i) : !all[i].defined()) continue;  // not used by this step's loss
     which.push_back(i);
     given.push_back(all[i]);
   }
   optimizer_->update(which, given, time_);
   for (const size_t i : which) copy_master(i);
+}
+
+double Trainer::checked_norm(std::span<const torch::Tensor> all) const {
+  const double norm = across_ ? across_->norm(all) : global_norm(all);
+  if (std::isfinite(norm)) return norm;
+  if (const auto wrong = first_not_finite(all)) {
+    throw WorkError("step {}: the gradient of {} is not finite; lower the learning rate, or give a smaller --clip", time_.step,
+                    task_.parameters[*wrong].name);
+  }
+  throw WorkError("step {}: the gradient's norm is {}; lower the learning rate", time_.step, norm);
+}
+
+void Trainer::share_state() {
+  if (across_) across_->gather_states();
+}
+
+void Trainer::unshare_state() {
+  if (across_) across_->release_states();
 }
 
 void Trainer::update_one(size_t i) {

@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 
+#include "tessera/train/across_ranks.h"
 #include "tessera/train/schedule.h"
 #include "tessera/train/task.h"
 
@@ -18,6 +19,9 @@ struct TrainerOptions {
   // Move each parameter as soon as its gradient is ready in the backward pass and free the gradient: the peak is the largest single one.
   // Refused with clipping and with several micro-batches, which need all gradients first.
   bool per_layer = false;
+  // Data parallelism: each rank's task gives its own share of every step's batches. Gradients are summed while the backward pass runs,
+  // every rank keeps the optimizer states of its share of the parameters. Null: this process alone.
+  std::shared_ptr<Collective> ranks = nullptr;
 };
 
 struct StepReport {
@@ -49,8 +53,16 @@ class Trainer {
   // False after a failed step left the weights between two steps.
   bool whole() const { return whole_; }
 
-  // Writes model, trainer_state.json, optimizer.safetensors and rng.safetensors into the existing empty `folder`.
+  // Writes model, trainer_state.json, optimizer.safetensors and rng.safetensors into the existing empty `folder`. Of several ranks rank 0
+  // writes, between share_state() and unshare_state(), which all call.
   void write(const std::filesystem::path& folder) const;
+  void share_state();
+  void unshare_state();
+  // Whether this process writes: rank 0, or alone.
+  bool writes() const { return !across_ || across_->ranks().rank() == 0; }
+  // True on every rank when it is true on one of them.
+  bool any_rank(bool here) const { return across_ ? across_->sum(std::vector<int64_t>{here ? 1 : 0})[0] > 0 : here; }
+
   // Continues from what write() wrote. Throws InputError naming what is missing or does not fit.
   void read(const std::filesystem::path& folder);
 
@@ -66,7 +78,9 @@ class Trainer {
   void make_masters();
   void hook_updates();
   double accumulate(std::vector<Batch>& batches, int64_t counted);
+  double finish_sum(double sum, double share);
   void update_all(StepReport& report);
+  double checked_norm(std::span<const torch::Tensor> all) const;
   void update_one(size_t i);
   void copy_master(size_t i);
   void average();
@@ -80,6 +94,7 @@ class Trainer {
   std::vector<torch::Tensor> masters_;   // float32; the model's own tensor where that is float32
   std::vector<torch::Tensor> averages_;  // empty without ema
   std::unique_ptr<Optimizer> optimizer_;
+  std::unique_ptr<AcrossRanks> across_;  // null alone
   int64_t step_ = 0, tokens_ = 0;
   double smoothed_ = 0.0;  // uncorrected
   nlohmann::ordered_json position_;

@@ -192,6 +192,36 @@ TEST(Train, KeepsTheLastGoodCheckpointWhenTheDiskIsFull) {
   EXPECT_EQ(saved_step(folder.path("full")), saved);
 }
 
+// One rank and two see the same batches: the losses agree, whatever the order of their sums, and a job resumes on another number of ranks.
+TEST(Train, RanksShareTheBatchAndResumeOnAnotherNumber) {
+  if (std::system("command -v mpirun >/dev/null 2>&1") != 0) GTEST_SKIP() << "mpirun is not installed";
+  const TemporaryFolder folder;
+  write_texts(folder);
+  ASSERT_EQ(Started(train_words(folder, "alone", 24), folder).wait(), 0);
+  const auto on_ranks = [&](int ranks) {
+    std::string line = fmt::format("mpirun --allow-run-as-root --oversubscribe -n {} {}", ranks, TESSERA_PROGRAM);
+    for (const auto& word : train_words(folder, "ranks", 24)) line += " " + word;
+    return std::system((line + " >/dev/null 2>" + folder.path("mpi")).c_str());
+  };
+  ASSERT_EQ(on_ranks(2), 0);
+  const auto alone = losses_in(folder.path("alone")), ranks = losses_in(folder.path("ranks"));
+  ASSERT_EQ(alone.size(), ranks.size());
+  for (size_t i = 0; i < alone.size(); ++i) {
+    const auto one = nlohmann::json::parse(alone[i]), two = nlohmann::json::parse(ranks[i]);
+    for (const auto& [key, value] : one.items())
+      EXPECT_NEAR(value.get<double>(), two[key].get<double>(), 1e-5 * (1.0 + value.get<double>())) << key;
+  }
+  // Back to step 10, then on alone.
+  fs::remove_all(folder.path("ranks/checkpoint-24"));
+  fs::remove(folder.path("ranks/latest"));
+  ASSERT_EQ(saved_step(folder.path("ranks")), 0);
+  ASSERT_EQ(Started(train_words(folder, "ranks", 24), folder).wait(), 0);
+  const auto again = losses_in(folder.path("ranks"));
+  ASSERT_EQ(again.size(), alone.size());
+  const auto last = nlohmann::json::parse(again.back()), wanted = nlohmann::json::parse(alone.back());
+  for (const auto& [key, value] : wanted.items()) EXPECT_NEAR(value.get<double>(), last[key].get<double>(), 1e-5) << key;
+}
+
 TEST(Train, RefusesInOneLine) {
   const TemporaryFolder folder;
   write_texts(folder);
