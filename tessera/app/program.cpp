@@ -4,18 +4,23 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <iterator>
+#include <optional>
+#include <thread>
 
 #include "tessera/app/failure.h"
 #include "tessera/app/machine.h"
 #include "tessera/app/train_options.h"
 #include "tessera/base/error.h"
 #include "tessera/base/files.h"
+#include "tessera/base/interrupt.h"
 #include "tessera/methods/methods.h"
 #include "tessera/run/options_help.h"
 #include "tessera/run/recipe.h"
+#include "tessera/train/parallel/collective.h"
 
 namespace tessera::app {
 
@@ -189,6 +194,20 @@ int dispatch(Words words) {
   return run_command(command, words);
 }
 
+// What fails on one rank of a job often fails on all. The first one has the word at once; the others wait three seconds, in which its end
+// has them told to stop, and then say nothing. Returns what stands before the line; nothing when it is not to be said.
+std::optional<std::string> rank_prefix() {
+  int64_t rank = 0;
+  try {
+    rank = train::started_as().rank;
+  } catch (const InputError&) {  // tasks that cannot find each other
+  }
+  if (rank == 0) return "";
+  for (int i = 0; i < 150 && !interrupted(); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  if (interrupted()) return std::nullopt;
+  return fmt::format("rank {}: ", rank);
+}
+
 }  // namespace
 
 std::vector<NamedCommand> all_commands() {
@@ -207,13 +226,14 @@ int run_program(const Words& words) {
     const Failure failure = current_failure();
     exit_code = failure.exit_code;
     std::fflush(stdout);
-    write_err("tessera: " + failure.line + "\n");
+    if (const auto prefix = rank_prefix()) write_err("tessera: " + *prefix + failure.line + "\n");
     if (wants_json(words)) write_out(document_of(failure).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
   }
   if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
     write_err("tessera: stdout could not be written; check the disk or the program that reads it\n");
     if (exit_code == kDone) exit_code = kFailed;
   }
+  if (exit_code != kDone) train::end_ranks(exit_code);
   return exit_code;
 }
 

@@ -66,6 +66,10 @@ StartedAs started_as();
 // it should print and end the process.
 std::shared_ptr<Collective> join(std::function<void(const std::string& line)> lost);
 
+// What a program calls when it ends with an error after printing it: ends all ranks with this exit code when this process has joined some
+// and has not left them; else it does nothing.
+void end_ranks(int exit_code);
+
 // Threads of this rank when nobody gave a number: the cores that it may use, each divided among the ranks on this host that may use it,
 // too. At least 1. Every rank calls it.
 int64_t threads_of_rank(Collective& ranks);

@@ -7,7 +7,7 @@
 namespace tessera::train {
 
 struct BucketOptions {
-  int64_t bytes = int64_t{4} << 20;  // a bucket is closed when it holds this much (bench/parallel.py: 1 to 16 MiB are equally fast)
+  int64_t bytes = int64_t{4} << 20;  // a bucket is closed when it holds this much
   // Sharded optimizer states: owners[i] is the rank that updates leaf i, and alone gets its sum. Empty: every rank gets every sum.
   std::vector<int64_t> owners = {};
 };

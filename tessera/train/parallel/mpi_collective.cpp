@@ -114,7 +114,11 @@ class MpiCollective : public Collective {
     one(tensor, transport_->receive(tensor.data_ptr(), bytes_of(tensor), partner(from, "receive")));
   }
   void barrier() override { one({}, transport_->barrier()); }
-  void leave() override { transport_->leave(); }
+  void leave() override {
+    transport_->leave();
+    left_ = true;
+  }
+  bool left() const { return left_; }
   void abort(int exit_code) override {
     transport_->abort(exit_code);
     std::abort();  // not reached: the transport ends the process
@@ -145,10 +149,23 @@ class MpiCollective : public Collective {
   }
 
   std::unique_ptr<Transport> transport_;
+  bool left_ = false;
 };
+
+std::shared_ptr<MpiCollective>& joined_ranks() {
+  static std::shared_ptr<MpiCollective> joined;
+  return joined;
+}
 
 }  // namespace
 
-std::shared_ptr<Collective> over(std::unique_ptr<Transport> transport) { return std::make_shared<MpiCollective>(std::move(transport)); }
+std::shared_ptr<Collective> over(std::unique_ptr<Transport> transport) {
+  joined_ranks() = std::make_shared<MpiCollective>(std::move(transport));
+  return joined_ranks();
+}
+
+void end_ranks(int exit_code) {
+  if (joined_ranks() != nullptr && !joined_ranks()->left()) joined_ranks()->abort(exit_code);
+}
 
 }  // namespace tessera::train

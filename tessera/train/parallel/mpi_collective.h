@@ -6,6 +6,7 @@
 
 namespace tessera::train {
 
+// Kept for end_ranks until the program ends.
 std::shared_ptr<Collective> over(std::unique_ptr<Transport> transport);
 
 }  // namespace tessera::train
