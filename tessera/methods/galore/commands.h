@@ -1,0 +1,11 @@
+#pragma once
+// GaLore on the command line; training itself is `tessera train --optim galore-adamw`.
+
+#include "tessera/run/command.h"
+
+namespace tessera::galore {
+
+run::Command plan_command();      // what training takes, before it takes it
+run::Command spectrum_command();  // is the gradient of this model low-rank?
+
+}  // namespace tessera::galore
