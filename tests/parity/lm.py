@@ -1,8 +1,9 @@
 """Golden files of the language-model runtime: tiny random models of every architecture, made and run by Transformers.
 
     .venv-parity/bin/python tests/parity/lm.py                     writes tests/parity/golden/lm_<case>/
+    .venv-parity/bin/python tests/parity/lm.py --check             makes them anew and compares; then the real weights that are installed
     .venv-parity/bin/python tests/parity/lm.py --check FOLDER      a folder written by Tessera gives the logits of its golden case
-    .venv-parity/bin/python tests/parity/lm.py --live MODEL.gguf build/bin/tests_lm   logits and 64 greedy tokens of real weights
+    .venv-parity/bin/python tests/parity/lm.py --live MODEL.gguf   logits and 64 greedy tokens of real weights
 
 Each case holds config.json, model.safetensors (bfloat16 values, so that every reader has them exactly) and golden.safetensors:
   ids [2, 24], logits [2, 24, V] without a cache, padded_mask and padded_logits (the second sequence padded by five on the left),
@@ -10,8 +11,11 @@ Each case holds config.json, model.safetensors (bfloat16 values, so that every r
 """
 import copy
 import json
+import os
 import shutil
+import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import safetensors.torch
@@ -20,6 +24,8 @@ import transformers
 
 HERE = Path(__file__).resolve().parent
 GOLDEN = HERE / "golden"
+PROGRAM = Path(os.environ.get("TESSERA_PROGRAM", HERE.parents[1] / "build/bin/tessera"))
+LIVE_MODELS = ("smollm2", "gemma3-270m")
 COMMON = dict(vocab_size=96, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
               max_position_embeddings=64, bos_token_id=1, eos_token_id=2, pad_token_id=0, attn_implementation="eager")
 
@@ -74,8 +80,8 @@ def gradients(model, ids):
     return kept
 
 
-def make(name, config, seed):
-    folder = GOLDEN / f"lm_{name}"
+def make(name, config, seed, golden=GOLDEN):
+    folder = golden / f"lm_{name}"
     shutil.rmtree(folder, ignore_errors=True)
     model = random_model(config, seed)
     copy.deepcopy(model).to(torch.bfloat16).save_pretrained(folder)  # a copy: rotary frequencies stay float32 in the model that is run
@@ -99,11 +105,28 @@ def check(folder):
     return worst < 1e-4
 
 
-def live(gguf, program):
+def check_all():
+    """Every case made anew gives what its golden file holds, and every installed model what Transformers makes of it."""
+    good = True
+    with tempfile.TemporaryDirectory() as scratch:
+        for number, (name, config) in enumerate(cases()):
+            make(name, config, 100 + number, Path(scratch))
+            fresh, golden = (safetensors.torch.load_file(folder / f"lm_{name}" / "golden.safetensors") for folder in (Path(scratch), GOLDEN))
+            for key in sorted(fresh.keys() | golden.keys()):
+                if key not in fresh or key not in golden or not torch.allclose(fresh[key].double(), golden[key].double(), rtol=1e-4, atol=1e-5):
+                    print(f"{name}: {key} differs from its golden file")
+                    good = False
+    for name in LIVE_MODELS:
+        found = subprocess.run([PROGRAM, "inspect", name, "--json"], capture_output=True, text=True)
+        if found.returncode != 0:
+            print(f"{name}: skipped: {found.stderr.strip()}")
+        elif not live(json.loads(found.stdout)["path"]):
+            good = False
+    return good
+
+
+def live(gguf):
     """Real weights: what Transformers makes of them goes into a file, which the test Live.LogitsAndGreedyTokens of tests_lm compares with."""
-    import os
-    import subprocess
-    import tempfile
     path = Path(gguf)
     model = transformers.AutoModelForCausalLM.from_pretrained(path.parent, gguf_file=path.name, dtype=torch.float32).eval()
     ids = torch.randint(3, 30000, (1, 128), generator=torch.Generator().manual_seed(5))
@@ -114,14 +137,14 @@ def live(gguf, program):
         out = Path(scratch) / "expected.safetensors"
         safetensors.torch.save_file(dict(ids=ids, logits=logits.contiguous(), greedy=greedy.contiguous()), out)
         environment = dict(os.environ, TESSERA_LIVE_MODEL=str(path), TESSERA_LIVE_EXPECTED=str(out))
-        return subprocess.run([program, "--gtest_filter=Live.*"], env=environment).returncode == 0
+        return subprocess.run([PROGRAM.parent / "tests_lm", "--gtest_filter=Live.*"], env=environment).returncode == 0
 
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
     if sys.argv[1:2] == ["--check"]:
-        sys.exit(0 if check(sys.argv[2]) else 1)
+        sys.exit(0 if (check(sys.argv[2]) if sys.argv[2:] else check_all()) else 1)
     if sys.argv[1:2] == ["--live"]:
-        sys.exit(0 if live(*sys.argv[2:4]) else 1)
+        sys.exit(0 if live(sys.argv[2]) else 1)
     for number, (name, config) in enumerate(cases()):
         make(name, config, 100 + number)
