@@ -41,10 +41,43 @@ int open_regular(const fs::path& path, uint64_t& size) {
   return file;
 }
 
-[[noreturn]] void fail_to_write(const fs::path& path) {
-  const int error = errno;
-  if (error == ENOSPC) throw WorkError("{} cannot be written: the disk is full; free some space and repeat", path.string());
-  throw WorkError("{} cannot be written: {}", path.string(), std::strerror(error));
+// The ending of this process's temporary names: ".NAME.PID-COUNT.tmp".
+std::string temporary_mark() { return fmt::format(".{}-", ::getpid()); }
+
+// The path that a person gave: a temporary folder among its parts is called by the name that it will have.
+fs::path given_path(const fs::path& path) {
+  fs::path given;
+  for (const auto& part : path) {
+    const std::string name = part.string();
+    const size_t mark = name.rfind(temporary_mark());
+    given /= name.starts_with('.') && name.ends_with(".tmp") && mark != std::string::npos && mark > 1 ? name.substr(1, mark - 1) : name;
+  }
+  return given;
+}
+
+// What helps against an error of the system; empty when nothing is known to.
+std::string_view remedy(int error) {
+  switch (error) {
+    case ENOSPC:
+    case EDQUOT:
+      return "; free some space and repeat";
+    case EROFS:
+      return "; give a path on a file system that can be written";
+    case EACCES:
+    case EPERM:
+      return "; give a path in a folder that you may write into";
+    case ENOENT:
+      return "; make its folder first";
+    case EFBIG:
+      return "; raise the limit (ulimit -f), or give a path on a file system that takes larger files";
+    default:
+      return "";
+  }
+}
+
+[[noreturn]] void fail_to_write(const fs::path& path, int error = errno) {
+  const std::string reason = error == ENOSPC ? "the disk is full" : std::strerror(error);
+  throw WorkError("{} cannot be written: {}{}", given_path(path).string(), reason, remedy(error));
 }
 
 // A name beside `path` that no other process or thread uses.
@@ -52,7 +85,7 @@ fs::path temporary_name(const fs::path& path) {
   static std::atomic<int> counter{0};
   const auto name = path.filename().empty() ? path.parent_path().filename() : path.filename();
   const auto parent = path.filename().empty() ? path.parent_path().parent_path() : path.parent_path();
-  return parent / fmt::format(".{}.{}-{}.tmp", name.string(), ::getpid(), counter++);
+  return parent / fmt::format(".{}{}{}.tmp", name.string(), temporary_mark(), counter++);
 }
 
 void flush_folder(const fs::path& folder) {
@@ -142,7 +175,7 @@ AtomicFolder::AtomicFolder(fs::path path, bool replace) : path_(std::move(path))
   }
   if (path_.has_parent_path()) fs::create_directories(path_.parent_path(), error);
   temporary_ = temporary_name(path_);
-  if (!fs::create_directory(temporary_, error)) throw WorkError("{} cannot be created: {}", path_.string(), error.message());
+  if (!fs::create_directory(temporary_, error)) fail_to_write(path_, error.value());
 }
 
 AtomicFolder::~AtomicFolder() {

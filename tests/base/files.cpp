@@ -87,6 +87,22 @@ TEST_F(Files, AFullDiskIsAWorkErrorAndLeavesTheOldFile) {
   EXPECT_EQ(entries(), 1u);
 }
 
+TEST_F(Files, ThatCannotBeWrittenAreNamedAsGivenAndSayWhatHelps) {
+  AtomicFolder out(folder_ / "model");
+  EXPECT_THAT([&] { write_file(out.folder() / "missing" / "x", "1"); },
+              testing::ThrowsMessage<WorkError>((folder_ / "model" / "missing" / "x").string() +
+                                                " cannot be written: No such file or directory; make its folder first"));
+  rlimit before{};
+  ::getrlimit(RLIMIT_FSIZE, &before);
+  const auto handler = std::signal(SIGXFSZ, SIG_IGN);
+  const rlimit tiny{1000, before.rlim_max};
+  ::setrlimit(RLIMIT_FSIZE, &tiny);
+  EXPECT_THAT([&] { write_file(out.folder() / "weights", std::string(5000, 'n')); },
+              testing::ThrowsMessage<WorkError>(testing::StartsWith((folder_ / "model" / "weights").string() + " cannot be written: ")));
+  ::setrlimit(RLIMIT_FSIZE, &before);
+  std::signal(SIGXFSZ, handler);
+}
+
 TEST_F(Files, AnAtomicFolderAppearsWithAllItsFiles) {
   {
     AtomicFolder out(folder_ / "model");
