@@ -5,8 +5,8 @@ root=$1 build=$2
 prefix=$(mktemp -d)
 trap 'rm -rf "$prefix"' EXIT
 cmake --install "$build" --prefix "$prefix/usr" >/dev/null
-torch_dir=$(sed -n 's/^Torch_DIR:[A-Z]*=//p' "$build/CMakeCache.txt")
-cmake -S "$root/tests/install" -B "$prefix/build" -G Ninja -DCMAKE_PREFIX_PATH="$prefix/usr" -DTorch_DIR="$torch_dir"
+libtorch=$(sed -n 's|^LibTorch_API_INCLUDE:[A-Z]*=\(.*\)/include/torch/csrc/api/include$|\1|p' "$build/CMakeCache.txt")
+cmake -S "$root/tests/install" -B "$prefix/build" -G Ninja -DCMAKE_PREFIX_PATH="$prefix/usr;$libtorch"
 ninja -C "$prefix/build"
 [ "$("$prefix/build/consumer")" = "2 x 3, ok" ]
 "$prefix/usr/bin/tessera" --help | head -n 1
