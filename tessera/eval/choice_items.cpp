@@ -95,6 +95,9 @@ ChoiceItem item_of(const data::Row& row) {
 }  // namespace
 
 std::vector<ChoiceItem> read_choice_items(const std::filesystem::path& path) {
+  std::error_code unknown;  // what cannot be looked at, open_records refuses
+  if (std::filesystem::is_regular_file(path, unknown) && std::filesystem::file_size(path, unknown) == 0)
+    throw InputError("{} is empty; give one JSON object a line with question, choices and answer", path.string());
   std::vector<ChoiceItem> items;
   const auto rows = data::open_records(path);
   for (data::Row row; rows->next(row);) items.push_back(item_of(row));

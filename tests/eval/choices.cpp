@@ -1,5 +1,6 @@
 #include "tessera/eval/choices.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <fstream>
@@ -150,6 +151,16 @@ TEST(ChoiceItems, AreReadInTheFormatsOfTheField) {
   EXPECT_EQ(items[4].choices[0], "\nx");
   EXPECT_EQ(items[4].answer, 1U);
   EXPECT_EQ(items[5].choices[1], " 2");
+}
+
+TEST(ChoiceItems, OfAnEmptyFileAreAnErrorThatSaysSo) {
+  for (const char* name : {"empty.jsonl", "empty.csv", "empty.txt"}) {
+    const auto path = std::filesystem::path(testing::TempDir()) / name;
+    std::ofstream(path).close();
+    EXPECT_THAT(
+        [&] { read_choice_items(path); },
+        testing::ThrowsMessage<InputError>(path.string() + " is empty; give one JSON object a line with question, choices and answer"));
+  }
 }
 
 TEST(ChoiceItems, NameTheLineOfAWrongOne) {
