@@ -32,7 +32,7 @@ void forget_interrupt() { stop_requested = false; }
 void request_interrupt() { stop_requested = true; }
 
 void throw_if_interrupted() {
-  if (interrupted()) throw Interrupted("interrupted; nothing was written");
+  if (interrupted()) throw Interrupted("interrupted; no result was written");
 }
 
 }  // namespace tessera
