@@ -111,8 +111,9 @@ void reproduce_all(run::Mode mode, run::Context& context) {
     documents.push_back(reproduce_part(method, mode, context, rows.back()));
     if (documents.back().contains("error")) failed += (failed.empty() ? "" : ", ") + method.slug;
   }
-  const auto markdown =
-      run::source_folder().empty() ? context.folder().path() / "scoreboard.md" : run::source_folder() / "docs" / "scoreboard.md";
+  // --quick judges nothing: it must not replace what a deciding run wrote.
+  const bool keep = mode != run::Mode::quick && !run::source_folder().empty();
+  const auto markdown = (keep ? run::source_folder() / "docs" : context.folder().path()) / "scoreboard.md";
   const auto html = context.folder().report();
   run::write_scoreboard(rows, markdown, html);
   context.line("scoreboard: {} and {}", markdown.string(), html.string());
@@ -130,7 +131,7 @@ run::OptionTable<ReproduceOptions> reproduce_options() {
       .text("METHOD", &ReproduceOptions::method, "whose experiment to run; tessera list names them")
       .optional()
       .group(run::Group::input)
-      .flag("all", &ReproduceOptions::all, "every method; writes docs/scoreboard.md and an HTML scoreboard")
+      .flag("all", &ReproduceOptions::all, "every method; writes docs/scoreboard.md (--quick: in the run's folder) and an HTML scoreboard")
       .flag("quick", &ReproduceOptions::quick, "under 20 s: check that everything works, judge nothing")
       .flag("full", &ReproduceOptions::full, "up to an hour: the claims that need more work too")
       .check(check_reproduce)
