@@ -2,12 +2,11 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
-#include <numeric>
 #include <stdexcept>
 
+#include "tessera/run/correlation.h"
 #include "tessera/run/plot_canvas.h"
 #include "tessera/run/report_text.h"
 
@@ -35,18 +34,6 @@ Points shown_points(const ScatterPlot& plot, const Cloud& cloud) {
   return points;
 }
 
-double linear_correlation(const std::vector<double>& x, const std::vector<double>& y) {
-  const auto n = static_cast<double>(x.size());
-  const double mean_x = std::accumulate(x.begin(), x.end(), 0.0) / n, mean_y = std::accumulate(y.begin(), y.end(), 0.0) / n;
-  double xx = 0, yy = 0, xy = 0;
-  for (size_t i = 0; i < x.size(); ++i) {
-    xx += (x[i] - mean_x) * (x[i] - mean_x);
-    yy += (y[i] - mean_y) * (y[i] - mean_y);
-    xy += (x[i] - mean_x) * (y[i] - mean_y);
-  }
-  return xy / std::sqrt(xx * yy);
-}
-
 // Every k-th point, so that at most kPointsPerCloud are drawn; the correlations come from all.
 constexpr size_t kPointsPerCloud = 500;
 Points drawn_points(const Points& all) {
@@ -61,24 +48,10 @@ Points drawn_points(const Points& all) {
   return points;
 }
 
-// Ranks from 0; equal values share the mean of their places.
-std::vector<double> mean_ranks(const std::vector<double>& values) {
-  std::vector<size_t> order(values.size());
-  std::iota(order.begin(), order.end(), size_t{0});
-  std::sort(order.begin(), order.end(), [&](size_t a, size_t b) { return values[a] < values[b]; });
-  std::vector<double> ranks(values.size());
-  for (size_t first = 0, last = 0; first < order.size(); first = last) {
-    while (last < order.size() && values[order[last]] == values[order[first]]) ++last;
-    for (size_t i = first; i < last; ++i) ranks[order[i]] = static_cast<double>(first + last - 1) / 2;
-  }
-  return ranks;
-}
-
 std::string cloud_title(const ScatterPlot& plot, const Cloud& cloud, const Points& points) {
   if (!plot.correlation || points.x.size() < 3) return cloud.name;
-  const double spearman = linear_correlation(mean_ranks(points.x), mean_ranks(points.y)), pearson = linear_correlation(points.x, points.y);
-  return fmt::format("{}{}Spearman {}, Pearson {} (n = {})", cloud.name, cloud.name.empty() ? "" : ": ", number_text(spearman, 2),
-                     number_text(pearson, 2), points.x.size());
+  return fmt::format("{}{}Spearman {}, Pearson {} (n = {})", cloud.name, cloud.name.empty() ? "" : ": ",
+                     number_text(spearman(points.x, points.y), 2), number_text(pearson(points.x, points.y), 2), points.x.size());
 }
 
 std::string dots(const Frame& frame, const Points& points, size_t series) {

@@ -5,9 +5,9 @@
 #include "tessera/base/error.h"
 #include "tessera/base/files.h"
 #include "tessera/base/interrupt.h"
-#include "tessera/eval/correlation.h"
 #include "tessera/methods/shortgpt/commands.h"
 #include "tessera/methods/shortgpt/opened_model.h"
+#include "tessera/run/correlation.h"
 #include "tessera/run/report.h"
 #include "tessera/run/run_folder.h"
 
@@ -123,7 +123,7 @@ Scored run_scoring(const ScoreCommand& options, OpenedModel& opened, const Windo
       for (const auto& layer : meter.result(begin, end)) values.push_back(layer.bi.mean);
       return values;
     };
-    scored.stability = eval::spearman(bi(0, scored.windows / 2), bi(scored.windows / 2, scored.windows));
+    scored.stability = run::spearman(bi(0, scored.windows / 2), bi(scored.windows / 2, scored.windows));
   }
   if (options.metric == ShownMetric::ppl || options.metric == ShownMetric::all) {
     Progress progress(context.progress(), "removing each layer", 0, "layers");

@@ -12,11 +12,11 @@
 #include "tessera/base/error.h"
 #include "tessera/base/interrupt.h"
 #include "tessera/eval/choices.h"
-#include "tessera/eval/correlation.h"
 #include "tessera/lm/generate.h"
 #include "tessera/methods/shortgpt/experiment_data.h"
 #include "tessera/methods/shortgpt/prune.h"
 #include "tessera/methods/shortgpt/sweep.h"
+#include "tessera/run/correlation.h"
 
 namespace tessera::shortgpt {
 namespace {
@@ -45,7 +45,7 @@ double mean_of_pairs(const std::vector<std::vector<double>>& rankings) {
   double total = 0;
   int pairs = 0;
   for (size_t a = 0; a < rankings.size(); ++a) {
-    for (size_t b = a + 1; b < rankings.size(); ++b, ++pairs) total += eval::spearman(rankings[a], rankings[b]);
+    for (size_t b = a + 1; b < rankings.size(); ++b, ++pairs) total += run::spearman(rankings[a], rankings[b]);
   }
   return total / pairs;
 }
@@ -208,7 +208,7 @@ class Experiment {
         }
         bi[i] /= static_cast<double>(tokens);
       }
-      return eval::spearman(bi, rise);
+      return run::spearman(bi, rise);
     });
   }
 

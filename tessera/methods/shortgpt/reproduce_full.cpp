@@ -8,11 +8,11 @@
 
 #include "tessera/base/interrupt.h"
 #include "tessera/base/random.h"
-#include "tessera/eval/correlation.h"
 #include "tessera/methods/shortgpt/experiment_data.h"
 #include "tessera/methods/shortgpt/heal.h"
 #include "tessera/methods/shortgpt/reproduce.h"
 #include "tessera/methods/shortgpt/sweep.h"
+#include "tessera/run/correlation.h"
 #include "tessera/run/run_folder.h"
 
 namespace tessera::shortgpt {
@@ -263,7 +263,7 @@ void measure_second_model(run::Report& report, run::Context& context, const Plan
   report.text(
       fmt::format("Lowest BI first: {}. Spearman's correlation between BI and the rise of log PPL without the layer: **{:.2f}** over {} "
                   "layers. Every window stands behind Gemma's <bos>.",
-                  fmt::join(order, " "), eval::spearman(bi, rises), layers->depth()));
+                  fmt::join(order, " "), run::spearman(bi, rises), layers->depth()));
   run::LinePlot plot{.title = "Gemma3-270M: perplexity against removed layers",
                      .x = {.label = "layers removed"},
                      .y = {.label = "perplexity", .unit = {}, .log = true},

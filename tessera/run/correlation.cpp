@@ -1,4 +1,4 @@
-#include "tessera/eval/correlation.h"
+#include "tessera/run/correlation.h"
 
 #include <algorithm>
 #include <cmath>
@@ -6,7 +6,7 @@
 #include <numeric>
 #include <stdexcept>
 
-namespace tessera::eval {
+namespace tessera::run {
 namespace {
 
 constexpr double undefined_correlation = std::numeric_limits<double>::quiet_NaN();
@@ -108,4 +108,4 @@ double kendall(std::span<const double> x, std::span<const double> y) {
   return scale > 0 ? (all - tied_x - tied_y + tied_both - 2 * discordant) / scale : undefined_correlation;
 }
 
-}  // namespace tessera::eval
+}  // namespace tessera::run

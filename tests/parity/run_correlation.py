@@ -1,12 +1,12 @@
 """Golden numbers of the rank correlations, from their definitions in numpy: Pearson by corrcoef, Spearman as Pearson of mean ranks, Kendall's
-tau-b by counting all pairs. Writes golden/eval_correlation.json; with --check compares with it instead."""
+tau-b by counting all pairs. Writes golden/run_correlation.json; with --check compares with it instead."""
 import json
 import pathlib
 import sys
 
 import numpy as np
 
-OUT = pathlib.Path(__file__).parent / "golden" / "eval_correlation.json"
+OUT = pathlib.Path(__file__).parent / "golden" / "run_correlation.json"
 
 
 def mean_ranks(x):

@@ -1,20 +1,21 @@
-#include "tessera/eval/correlation.h"
+#include "tessera/run/correlation.h"
 
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <fstream>
 #include <limits>
+#include <nlohmann/json.hpp>
 #include <stdexcept>
 
-#include "tests/eval/golden.h"
-
-namespace tessera::eval {
+namespace tessera::run {
 namespace {
 
 using Series = std::vector<double>;
 
 TEST(Correlation, AgreesWithItsDefinitions) {
-  for (const auto& row : golden("eval_correlation.json")["cases"]) {
+  std::ifstream golden(TESSERA_SOURCE_DIR "/tests/parity/golden/run_correlation.json");
+  for (const auto& row : nlohmann::json::parse(golden)["cases"]) {
     SCOPED_TRACE(row["kind"]);
     const auto x = row["x"].get<Series>(), y = row["y"].get<Series>();
     EXPECT_NEAR(pearson(x, y), row["pearson"].get<double>(), 1e-9);
@@ -51,4 +52,4 @@ TEST(Correlation, IsNotANumberWhereItIsUndefined) {
 }
 
 }  // namespace
-}  // namespace tessera::eval
+}  // namespace tessera::run

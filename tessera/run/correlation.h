@@ -5,7 +5,7 @@
 #include <span>
 #include <vector>
 
-namespace tessera::eval {
+namespace tessera::run {
 
 // Linear correlation; sums around the means, so that large offsets do no harm.
 double pearson(std::span<const double> x, std::span<const double> y);
@@ -19,4 +19,4 @@ double kendall(std::span<const double> x, std::span<const double> y);
 // Ranks from 1, ascending; equal values share the mean of their ranks.
 std::vector<double> ranks(std::span<const double> values);
 
-}  // namespace tessera::eval
+}  // namespace tessera::run
