@@ -1,8 +1,13 @@
 # cmake --install gives bin/tessera, lib/libtessera.so, the headers and a CMake package: find_package(Tessera), then Tessera::tessera.
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
-set_target_properties(tessera PROPERTIES INSTALL_RPATH "$ORIGIN/../${CMAKE_INSTALL_LIBDIR}" INSTALL_RPATH_USE_LINK_PATH ON)
-set_target_properties(tessera_lib PROPERTIES INSTALL_RPATH_USE_LINK_PATH ON)
+# Named, since CMake leaves out of an installed RPATH what lies inside the source tree, as .venv does.
+set(library_folders ${LibTorch_ROOT}/lib)
+if(TARGET tessera_parquet)
+  list(APPEND library_folders ${TESSERA_PYARROW})
+endif()
+set_target_properties(tessera PROPERTIES INSTALL_RPATH "$ORIGIN/../${CMAKE_INSTALL_LIBDIR};${library_folders}")
+set_target_properties(tessera_lib PROPERTIES INSTALL_RPATH "${library_folders}")
 install(TARGETS tessera tessera_lib RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
 if(TARGET tessera_mpi)
   install(TARGETS tessera_mpi LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})

@@ -6,6 +6,7 @@
 #include <pty.h>
 #include <signal.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -60,9 +61,22 @@ class Terminal {
     while (read_more()) {
     }
     int status = 0;
-    waitpid(child_, &status, 0);
+    if (waitpid(child_, &status, WNOHANG) == 0) {
+      usleep(200'000);  // it closed the terminal and is ending, or it waits for something that never comes
+      if (waitpid(child_, &status, WNOHANG) == 0) kill(child_, SIGKILL), waitpid(child_, &status, 0);
+    }
     left_ = true;
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+  }
+  // The prompt is shown and the line editor has the terminal: keys typed before that would be the terminal's own.
+  bool prompts() {
+    if (!shows("> ")) return false;
+    for (int wait = 0; wait < 1000; ++wait) {
+      termios settings{};
+      if (tcgetattr(terminal_, &settings) == 0 && (settings.c_lflag & ICANON) == 0) return true;
+      usleep(10'000);
+    }
+    return false;
   }
   const std::string& shown() const { return shown_; }
 
@@ -115,13 +129,13 @@ class OnATerminal : public testing::Test {
 
 TEST_F(OnATerminal, ChatEditsLinesRemembersThemAndShowsItsSpeed) {
   Terminal terminal(chat("3"), folder_.path());
-  ASSERT_TRUE(terminal.shows("> ")) << terminal.shown();
+  ASSERT_TRUE(terminal.prompts()) << terminal.shown();
   terminal.type(std::string("helo") + left + "l\r");
   ASSERT_TRUE(terminal.shows("tokens/s")) << terminal.shown();
-  ASSERT_TRUE(terminal.shows("> "));
+  ASSERT_TRUE(terminal.prompts());
   terminal.type(std::string(up) + "!\r");
   ASSERT_TRUE(terminal.shows("tokens/s")) << terminal.shown();
-  ASSERT_TRUE(terminal.shows("> "));
+  ASSERT_TRUE(terminal.prompts());
   terminal.type("/save " + folder_.path("chat.json") + "\r");
   ASSERT_TRUE(terminal.shows("4 messages in")) << terminal.shown();
   terminal.type(ctrl_d);
@@ -144,7 +158,7 @@ TEST_F(OnATerminal, ChatTakesMessagesOfSeveralLines) {
   Terminal terminal(chat("2"), folder_.path());
   for (const std::string& keys : {std::string("one\\\rtwo\r"), std::string("\"\"\"\ra\rb\"\"\"\r"), std::string("x\x1b\ry\r"),
                                   std::string("\x1b[200~p\rq\x1b[201~\r")}) {
-    ASSERT_TRUE(terminal.shows("> ")) << terminal.shown();
+    ASSERT_TRUE(terminal.prompts()) << terminal.shown();
     terminal.type(keys);
     ASSERT_TRUE(terminal.shows("tokens/s")) << terminal.shown();
   }
@@ -162,7 +176,7 @@ TEST_F(OnATerminal, ChatTakesMessagesOfSeveralLines) {
 TEST_F(OnATerminal, ChatCommandsChangeTheConversation) {
   Terminal terminal(chat("2"), folder_.path());
   const auto say = [&](const std::string& line, const std::string& answer) {
-    ASSERT_TRUE(terminal.shows("> ")) << terminal.shown();
+    ASSERT_TRUE(terminal.prompts()) << terminal.shown();
     terminal.type(line + "\r");
     EXPECT_TRUE(terminal.shows(answer)) << line << "\n" << terminal.shown();
   };
@@ -187,18 +201,18 @@ TEST_F(OnATerminal, ChatCommandsChangeTheConversation) {
 
 TEST_F(OnATerminal, CtrlCStopsAnAnswerNotTheChat) {
   Terminal terminal(chat("900000"), folder_.path());
-  ASSERT_TRUE(terminal.shows("> "));
-  usleep(300'000);  // a key that comes before the terminal is raw is a signal
+  ASSERT_TRUE(terminal.prompts());
   terminal.type(std::string("given up") + ctrl_c);
-  ASSERT_TRUE(terminal.shows("> ")) << terminal.shown();
+  ASSERT_TRUE(terminal.prompts()) << terminal.shown();
   terminal.type("hi\r\n");
   ASSERT_TRUE(terminal.shows("hi"));
   ASSERT_TRUE(terminal.shows_bytes(500)) << terminal.shown();
   terminal.type(ctrl_c);
   ASSERT_TRUE(terminal.shows("; stopped]")) << terminal.shown();
-  ASSERT_TRUE(terminal.shows("> "));
+  ASSERT_TRUE(terminal.prompts());
   terminal.type("/set\r");
   ASSERT_TRUE(terminal.shows("temp 0.7")) << "the chat goes on";
+  ASSERT_TRUE(terminal.prompts());
   terminal.type(ctrl_d);
   EXPECT_EQ(terminal.exit_code(), 0);
 }
