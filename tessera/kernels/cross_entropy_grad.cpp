@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "tessera/base/error.h"
+#include "tessera/kernels/cross_entropy.h"
 #include "tessera/tensor/shapes.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -110,10 +111,7 @@ namespace tessera::kernels {
 
 HWY_EXPORT(entropy_grad_rows);
 
-bool cross_entropy_grad_takes(const torch::Tensor& logits) {
-  return !torch::GradMode::is_enabled() && logits.device().is_cpu() && logits.dim() == 2 && logits.is_contiguous() && logits.size(1) > 0 &&
-         (logits.scalar_type() == torch::kFloat32 || logits.scalar_type() == torch::kBFloat16);
-}
+bool cross_entropy_grad_takes(const torch::Tensor& logits) { return cross_entropy_takes(logits); }
 
 torch::Tensor cross_entropy_grad_(torch::Tensor& logits, const torch::Tensor& targets) {
   if (!cross_entropy_grad_takes(logits) || targets.dim() != 1 || targets.size(0) != logits.size(0) ||

@@ -103,6 +103,8 @@ struct RmsNormTrain : torch::autograd::Function<RmsNormTrain> {
     const auto dy = gradients[0].contiguous();
     const int64_t width = x.size(-1), rows = x.numel() / width;
     constexpr int64_t blocks = 16;  // each sums its rows' dweight: the order is the same for every number of threads
+    const auto eps = static_cast<float>(ctx->saved_data["eps"].toDouble()),
+               offset = static_cast<float>(ctx->saved_data["offset"].toDouble());
     auto dx = torch::empty_like(x);
     auto dweight = torch::zeros({blocks, width}, torch::kFloat32);
     at::parallel_for(0, blocks, 1, [&](int64_t begin, int64_t end) {
@@ -113,8 +115,8 @@ struct RmsNormTrain : torch::autograd::Function<RmsNormTrain> {
                                .dx = dx.mutable_data_ptr(),
                                .dweight = dweight.mutable_data_ptr<float>() + b * width,
                                .width = width,
-                               .eps = static_cast<float>(ctx->saved_data["eps"].toDouble()),
-                               .offset = static_cast<float>(ctx->saved_data["offset"].toDouble()),
+                               .eps = eps,
+                               .offset = offset,
                                .bf16 = x.scalar_type() == torch::kBFloat16};
         HWY_DYNAMIC_DISPATCH(norm_grad_rows)(job, b * rows / blocks, (b + 1) * rows / blocks);
       }

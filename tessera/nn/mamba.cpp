@@ -4,9 +4,9 @@
 
 #include <algorithm>
 #include <cmath>
-#include <set>
 
 #include "tessera/base/error.h"
+#include "tessera/nn/block_list.h"
 #include "tessera/nn/mamba_scan.h"
 
 namespace tessera::nn {
@@ -144,27 +144,11 @@ torch::Tensor MambaImpl::final_norm(const torch::Tensor& x) { return norm_f_(x);
 torch::Tensor MambaImpl::logits(const torch::Tensor& normed) const { return torch::matmul(normed, embedding_.t()); }
 
 torch::Tensor MambaImpl::forward(const torch::Tensor& ids, std::vector<MambaState>* states) {
-  if (states != nullptr && states->empty()) states->resize(blocks_.size());
-  if (states != nullptr && states->size() != blocks_.size()) {
-    throw InputError("{} states for a model of {} blocks; start from an empty vector", states->size(), blocks_.size());
-  }
-  auto x = embed(ids);
-  for (size_t i = 0; i < blocks_.size(); ++i) x = blocks_[i]->forward(x, states != nullptr ? &(*states)[i] : nullptr);
-  return logits(final_norm(x));
+  return logits(final_norm(through_blocks(embed(ids), blocks_, states)));
 }
 
 void MambaImpl::remove_blocks(const std::vector<int64_t>& indices) {
-  std::set<int64_t> gone;
-  for (int64_t index : indices) {
-    if (index < 0 || index >= depth()) throw InputError("block {} of a model of {}; give 0 to {}", index, depth(), depth() - 1);
-    if (!gone.insert(index).second) throw InputError("block {} is named twice; name each block once", index);
-  }
-  if (static_cast<int64_t>(gone.size()) >= depth()) throw InputError("all {} blocks would go; leave at least one", depth());
-  std::vector<MambaBlock> kept;
-  for (int64_t i = 0; i < depth(); ++i) {
-    if (!gone.contains(i)) kept.push_back(blocks_[static_cast<size_t>(i)]);
-  }
-  blocks_ = std::move(kept);
+  blocks_ = without_blocks(blocks_, indices);
   number_blocks();
 }
 
