@@ -4,6 +4,7 @@
 #include <torch/version.h>
 
 #include "tessera/base/error.h"
+#include "tessera/kernels/products.h"
 #include "tessera/run/environment.h"
 #include "tessera/run/installed.h"
 
@@ -40,6 +41,7 @@ void apply_settings(const run::Settings& settings) {
                      TORCH_VERSION);
   at::set_num_threads(settings.threads > 0 ? settings.threads : run::environment().threads);
   torch::manual_seed(settings.seed);
+  kernels::take_float_products();
 }
 
 int64_t peak_rss_bytes() {
