@@ -1,9 +1,11 @@
 // Times every kernel of tessera/kernels/ beside the LibTorch operations it replaces, for bench/kernels.py.
 //
-//   bench_kernels ROUNDS THREADS   one JSON line a case: {"case", "bytes", "seconds": {"ours": [...], "NAME": [...]}}
-// The ways of a case alternate in every round. "limit" copies as many bytes as the kernel moves. Shapes are those of SmolLM2-135M for
+//   bench_kernels ROUNDS THREADS   one JSON line a case: {"case", "unit", "work", "seconds": {"ours": [...], "NAME": [...]}}
+// The ways of a case alternate in every round. "limit" copies as many bytes as the kernel moves, or, for products and attention, is a
+// matrix product in oneDNN of as many operations. Shapes are those of SmolLM2-135M for
 // 1024 tokens (two windows of 512), and for one token.
 
+#include <ATen/CPUFunctions.h>
 #include <ATen/Parallel.h>
 #include <fmt/ranges.h>
 #include <torch/torch.h>
@@ -13,8 +15,10 @@
 #include <functional>
 #include <nlohmann/json.hpp>
 
+#include "tessera/kernels/attention.h"
 #include "tessera/kernels/cross_entropy.h"
 #include "tessera/kernels/gated_activation.h"
+#include "tessera/kernels/products.h"
 #include "tessera/kernels/rms_norm.h"
 #include "tessera/kernels/rotary.h"
 
@@ -41,6 +45,11 @@ struct Bench {
   void compare(const std::string& name, size_t bytes, std::vector<Way> ways) const {
     const auto from = torch::rand({static_cast<int64_t>(bytes / 8) + 1}), to = torch::empty_like(from);
     ways.push_back({"limit", [&] { to.copy_(from); }});
+    measure(name, "GB/s", static_cast<double>(bytes) / 1e9, ways);
+  }
+
+  // Rounds of all ways; work: what one run does, in `unit` seconds.
+  void measure(const std::string& name, const std::string& unit, double work, const std::vector<Way>& ways) const {
     nlohmann::ordered_json seconds;
     std::vector<int64_t> times;
     for (const auto& way : ways) {
@@ -54,7 +63,7 @@ struct Bench {
         seconds[ways[turn].name].push_back(seconds_of(ways[turn].run, times[turn]));
       }
     }
-    fmt::print("{}\n", nlohmann::ordered_json{{"case", name}, {"bytes", bytes}, {"seconds", seconds}}.dump());
+    fmt::print("{}\n", nlohmann::ordered_json{{"case", name}, {"unit", unit}, {"work", work}, {"seconds", seconds}}.dump());
     std::fflush(stdout);
   }
 };
@@ -111,6 +120,44 @@ void turns(const Bench& bench, torch::Dtype dtype, int64_t batch, int64_t tokens
                   }}});
 }
 
+// Operations of one matrix product of the machine's best shape, about as many as asked.
+std::function<void()> product_of(double operations, torch::Dtype dtype) {
+  const auto left = torch::rand({std::max<int64_t>(1, static_cast<int64_t>(operations / (2.0 * 1024 * 1024))), 1024}).to(dtype);
+  const auto right = torch::rand({1024, 1024}).to(dtype);
+  return [left, right] { torch::mm(left, right); };
+}
+
+void attentions(const Bench& bench, torch::Dtype dtype, int64_t batch, int64_t tokens, bool gradient) {
+  const auto joined = torch::randn({batch, tokens, 15, 64}).to(dtype).set_requires_grad(gradient);  // 9 heads of q, 3 of k, 3 of v
+  const auto slope = torch::randn({batch, tokens, 9 * 64}).to(dtype);
+  const auto run = [=](auto&& attend) {
+    const torch::AutoGradMode mode(gradient);
+    const auto part = [&](int64_t from, int64_t heads) { return joined.narrow(2, from, heads).transpose(1, 2); };
+    const auto out = attend(part(0, 9), part(9, 3), part(12, 3));
+    if (gradient) torch::autograd::grad({out}, {joined}, {slope});
+  };
+  const auto operations = static_cast<double>((gradient ? 7 : 2) * batch * 9 * 64 * tokens * (tokens + 1));
+  bench.measure(
+      label(gradient ? "attention, with gradient" : "attention", joined), "GFLOP/s", operations / 1e9,
+      {{"ours", [=] { run([](auto q, auto k, auto v) { return kernels::attention(q, k, v, 0.125); }); }},
+       {"at::scaled_dot_product_attention",
+        [=] {
+          run([&](auto q, auto k, auto v) {
+            return at::scaled_dot_product_attention(q, k, v, {}, 0.0, true, 0.125, true).transpose(1, 2).reshape({batch, tokens, 576});
+          });
+        }},
+       {"limit", product_of(operations, dtype)}});
+}
+
+void products(const Bench& bench, int64_t rows, int64_t in, int64_t out) {
+  const auto x = torch::randn({rows, in}), w = torch::randn({out, in});
+  bench.measure(fmt::format("product of {} x {} by {} outputs, fp32", rows, in, out), "GFLOP/s",
+                static_cast<double>(2 * rows * in * out) / 1e9,
+                {{"ours", [=] { torch::mm(x, w.t()); }},
+                 {"at::mm of LibTorch", [=] { at::cpu::mm(x, w.t()); }},
+                 {"limit", product_of(static_cast<double>(2 * rows * in * out), torch::kFloat32)}});
+}
+
 void losses(const Bench& bench, torch::Dtype dtype, int64_t rows) {
   const auto logits = torch::randn({rows, 49152}).to(dtype);
   const auto targets = torch::randint(49152, {rows}, torch::kInt64);
@@ -131,15 +178,19 @@ int main(int count, char** arguments) {
     fmt::print(stderr, "bench_kernels: expected ROUNDS THREADS, given {} arguments\n", count - 1);
     return 2;
   }
-  torch::InferenceMode inference;
+  torch::NoGradGuard no_grad;
   torch::manual_seed(1);
   at::set_num_threads(std::max(1, std::atoi(arguments[2])));
+  kernels::take_float_products();
   const Bench bench{.rounds = std::max(1, std::atoi(arguments[1]))};
+  for (const int64_t rows : {1024, 8, 1}) products(bench, rows, 576, 1536), products(bench, rows, 1536, 576);
   for (const auto dtype : {torch::kFloat32, torch::kBFloat16}) {
     for (const int64_t tokens : {1024, 1}) norms(bench, dtype, tokens), gates(bench, dtype, tokens);
     turns(bench, dtype, 2, 512);
     turns(bench, dtype, 1, 1);
     losses(bench, dtype, 128);
+    for (const bool gradient : {false, true})
+      for (const int64_t tokens : {16, 64, 256, 512, 2048}) attentions(bench, dtype, 2, tokens, gradient);
   }
   return 0;
 }

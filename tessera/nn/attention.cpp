@@ -4,9 +4,52 @@
 #include <limits>
 
 #include "tessera/base/error.h"
+#include "tessera/kernels/attention.h"
 #include "tessera/tensor/shapes.h"
 
 namespace tessera::nn {
+
+namespace {
+
+torch::Tensor additive(const torch::Tensor& seen, torch::Dtype dtype) {
+  const auto zero = torch::zeros(seen.sizes(), seen.options().dtype(dtype));
+  return zero.masked_fill_(seen.logical_not(), -std::numeric_limits<float>::infinity()).unsqueeze(1);  // [B or 1, 1, T, S]
+}
+
+torch::Tensor additive_mask(const MaskInputs& in, torch::Dtype dtype, torch::Device device) {
+  const int64_t all = in.past + in.tokens;
+  const auto whole = torch::TensorOptions(torch::kInt64).device(device);
+  const auto query = torch::arange(in.past, all, whole).unsqueeze(1),
+             key = torch::arange(all - in.keys, all, whole).unsqueeze(0);  // [T, 1], [1, S]
+  auto seen = key.le(query);                                               // [T, S]
+  if (in.window > 0) seen = seen.logical_and(key.gt(query - in.window));
+  seen = seen.unsqueeze(0);  // [1, T, S]
+  if (in.real.defined()) seen = seen.logical_and(in.real.narrow(1, all - in.keys, in.keys).unsqueeze(1));
+  if (in.documents.defined()) seen = seen.logical_and(in.documents.unsqueeze(2).eq(in.documents.unsqueeze(1)));
+  return additive(seen.logical_or(key.eq(query)), dtype);
+}
+
+// The first key that each query sees, [B or 1, T], when neither padding nor a scattered document leaves holes.
+torch::Tensor first_keys(const MaskInputs& in) {
+  const int64_t hidden = in.past + in.tokens - in.keys;  // tokens whose keys are gone
+  auto low = torch::zeros({1, in.tokens}, torch::kInt64);
+  if (in.window > 0) low = torch::arange(in.past, in.past + in.tokens, torch::kInt64).unsqueeze(0) - (in.window - 1 + hidden);
+  if (in.documents.defined()) {
+    const auto numbers = in.documents.to(torch::kInt64).contiguous();
+    low = torch::maximum(low, torch::searchsorted(numbers, numbers, false, false));  // where a document's number first stands
+  }
+  return low.clamp_min(0).to(torch::kInt32);
+}
+
+// The mask of a causal attention whose query i sees the keys low[b, i] .. S - T + i.
+torch::Tensor additive_of(const torch::Tensor& low, const torch::Tensor& q, int64_t keys) {
+  const auto key = torch::arange(keys, q.options().dtype(torch::kInt64)).unsqueeze(0);
+  auto seen = key.le(torch::arange(keys - q.size(2), keys, key.options()).unsqueeze(1)).unsqueeze(0);
+  if (low.defined()) seen = seen.logical_and(key.unsqueeze(0).ge(low.to(key.device()).unsqueeze(2)));
+  return additive(seen, q.scalar_type());
+}
+
+}  // namespace
 
 AttentionMask attention_mask(const MaskInputs& in, torch::Dtype dtype, torch::Device device) {
   const int64_t all = in.past + in.tokens;
@@ -22,26 +65,21 @@ AttentionMask attention_mask(const MaskInputs& in, torch::Dtype dtype, torch::De
   }
   const bool slides = in.window > 0 && all > in.window;
   const bool special = in.real.defined() || in.documents.defined();
-  if (!slides && !special && in.keys == in.tokens) return {.causal = in.tokens > 1, .additive = {}};
+  if (!slides && !special && in.keys == in.tokens) return {.causal = in.tokens > 1};
   if (!special && in.tokens == 1 && (!slides || in.keys <= in.window)) return {};
-
-  const auto whole = torch::TensorOptions(torch::kInt64).device(device);
-  const auto query = torch::arange(in.past, all, whole).unsqueeze(1),
-             key = torch::arange(all - in.keys, all, whole).unsqueeze(0);  // [T, 1], [1, S]
-  auto seen = key.le(query);                                               // [T, S]
-  if (in.window > 0) seen = seen.logical_and(key.gt(query - in.window));
-  seen = seen.unsqueeze(0);  // [1, T, S]
-  if (in.real.defined()) seen = seen.logical_and(in.real.narrow(1, all - in.keys, in.keys).unsqueeze(1));
-  if (in.documents.defined()) seen = seen.logical_and(in.documents.unsqueeze(2).eq(in.documents.unsqueeze(1)));
-  seen = seen.logical_or(key.eq(query));
-  const auto additive = torch::zeros(seen.sizes(), torch::TensorOptions(dtype).device(device));
-  return {.causal = false, .additive = additive.masked_fill_(seen.logical_not(), -std::numeric_limits<float>::infinity()).unsqueeze(1)};
+  const bool runs = !in.documents.defined() || in.documents.diff().ge(0).all().item<bool>();  // each document's tokens together
+  if (!in.real.defined() && runs && in.tokens >= kernels::attention_least && device.is_cpu())
+    return {.causal = true, .low = first_keys(in)};
+  return {.additive = additive_mask(in, dtype, device)};
 }
 
 torch::Tensor attend(const torch::Tensor& q, const torch::Tensor& k, const torch::Tensor& v, const AttentionMask& mask, double scale) {
-  const auto additive = mask.additive.defined() ? std::optional<torch::Tensor>(mask.additive) : std::nullopt;
+  if (mask.causal && kernels::attention_takes(q, k, v)) return kernels::attention(q, k, v, scale, mask.low);
+  const bool square = q.size(2) == k.size(2) && !mask.low.defined();  // what LibTorch means by causal
+  const auto additive = mask.causal && !square ? additive_of(mask.low, q, k.size(2)) : mask.additive;
   const bool groups = q.size(1) != k.size(1);
-  const auto out = at::scaled_dot_product_attention(q, k, v, additive, 0.0, mask.causal, scale, groups);  // [B, H, T, e]
+  const auto out = at::scaled_dot_product_attention(q, k, v, additive.defined() ? std::optional(additive) : std::nullopt, 0.0,
+                                                    mask.causal && square, scale, groups);  // [B, H, T, e]
   return out.transpose(1, 2).reshape({q.size(0), q.size(2), q.size(1) * v.size(3)});
 }
 

@@ -11,8 +11,9 @@ namespace tessera::nn {
 
 // Which keys a query may see.
 struct AttentionMask {
-  bool causal = false;          // T == S, each token sees itself and those before it: needs no tensor
-  torch::Tensor additive = {};  // [B or 1, 1, T, S] in the dtype of q, 0 or -inf; undefined: every key is seen (or `causal` says all)
+  bool causal = false;          // query i sees the keys low[b, i] .. S - T + i
+  torch::Tensor low = {};       // [B or 1, T] int32; undefined: all zero
+  torch::Tensor additive = {};  // [B or 1, 1, T, S] in the dtype of q, 0 or -inf; undefined: every key is seen (or `causal` says which)
 };
 
 // What decides a mask. Token j of the T new ones has index `past + j`; keys are the last S indices.

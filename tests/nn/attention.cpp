@@ -114,4 +114,45 @@ TEST(Attention, WhatOneTokenChangesIsSeenOnlyAfterIt) {
   EXPECT_GT(difference.narrow(0, 3, 3).min().item<float>(), 1e-4F);
 }
 
+// The table that a mask stands for, by its definition.
+static torch::Tensor table_of(const MaskInputs& in) {
+  const int64_t all = in.past + in.tokens;
+  auto table = torch::full({in.batch, 1, in.tokens, in.keys}, -INFINITY);
+  for (int64_t b = 0; b < in.batch; ++b)
+    for (int64_t t = 0; t < in.tokens; ++t)
+      for (int64_t s = 0; s < in.keys; ++s) {
+        const int64_t query = in.past + t, key = all - in.keys + s;
+        const bool near = key <= query && (in.window == 0 || key > query - in.window);
+        const bool together = !in.documents.defined() || in.documents[b][t].item<int64_t>() == in.documents[b][s].item<int64_t>();
+        if (key == query || (near && together)) table[b][0][t][s] = 0.0F;
+      }
+  return table;
+}
+
+TEST(Attend, LongPromptsSeeWhatTheirMaskSays) {
+  torch::manual_seed(7);
+  const auto runs = torch::arange(70).div(30, "floor").unsqueeze(0).repeat({2, 1}).to(torch::kInt64);
+  const auto scattered = torch::arange(70).remainder(3).unsqueeze(0).repeat({2, 1}).to(torch::kInt64);
+  const std::vector<MaskInputs> cases{{.batch = 2, .tokens = 70, .past = 0, .keys = 70},
+                                      {.batch = 2, .tokens = 70, .past = 30, .keys = 100},
+                                      {.batch = 2, .tokens = 70, .past = 0, .keys = 70, .window = 9},
+                                      {.batch = 2, .tokens = 70, .past = 30, .keys = 80, .window = 11},
+                                      {.batch = 2, .tokens = 70, .past = 0, .keys = 70, .window = 0, .real = {}, .documents = runs},
+                                      {.batch = 2, .tokens = 70, .past = 0, .keys = 70, .window = 5, .real = {}, .documents = runs},
+                                      {.batch = 2, .tokens = 70, .past = 0, .keys = 70, .window = 0, .real = {}, .documents = scattered}};
+  for (size_t i = 0; i < cases.size(); ++i) {
+    const auto& in = cases[i];
+    const auto q = torch::randn({2, 4, 70, 8}), k = torch::randn({2, 2, in.keys, 8}), v = torch::randn({2, 2, in.keys, 8});
+    const auto mask = attention_mask(in, torch::kFloat32, torch::kCPU);
+    EXPECT_EQ(mask.causal, i != 6) << "a document in pieces needs a table, case " << i;
+    const auto expected = attend(q, k, v, {.causal = false, .low = {}, .additive = table_of(in)}, 0.3);
+    EXPECT_TRUE(torch::allclose(attend(q, k, v, mask, 0.3), expected, 1e-5, 1e-5)) << "case " << i;
+    // LibTorch's kernel sees the same, where ours is not taken.
+    const auto wide = [](const torch::Tensor& t) { return t.to(torch::kDouble); };
+    AttentionMask same = mask;
+    if (same.additive.defined()) same.additive = wide(same.additive);
+    EXPECT_TRUE(torch::allclose(attend(wide(q), wide(k), wide(v), same, 0.3), wide(expected), 1e-5, 1e-5)) << "case " << i << ", double";
+  }
+}
+
 }  // namespace tessera::nn
