@@ -20,4 +20,10 @@ bool attention_takes(const torch::Tensor& q, const torch::Tensor& k, const torch
 torch::Tensor attention(const torch::Tensor& q, const torch::Tensor& k, const torch::Tensor& v, double scale,
                         const torch::Tensor& low = {});
 
+// The same of tokens on themselves, from one projection: joined [B, T, H + 2 K, e] holds the heads of q, k and v one behind another; q and
+// k are turned by rotary.h's table first. Its gradient is written in the place of joined's, without a copy of any part.
+bool rotary_attention_takes(const torch::Tensor& joined, int64_t heads);
+torch::Tensor rotary_attention(const torch::Tensor& joined, const torch::Tensor& cos, const torch::Tensor& sin, int64_t heads, double scale,
+                               const torch::Tensor& low = {});
+
 }  // namespace tessera::kernels

@@ -12,4 +12,7 @@ bool rotary_takes(const torch::Tensor& x);
 // x: [B, T, H, e] as above, any other strides. cos, sin: [B or 1, T, e/2] dense float32. Returns a dense [B, T, H, e]. Moves 2 * bytes(x).
 torch::Tensor rotary(const torch::Tensor& x, const torch::Tensor& cos, const torch::Tensor& sin);
 
+// The same into y, of x's sizes and dtype, which may be x itself.
+void rotary_into(const torch::Tensor& x, const torch::Tensor& cos, const torch::Tensor& sin, const torch::Tensor& y);
+
 }  // namespace tessera::kernels

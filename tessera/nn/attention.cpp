@@ -106,6 +106,9 @@ torch::Tensor AttentionImpl::forward(const torch::Tensor& x, const AttentionInpu
   const int64_t heads = options.heads, keys = options.kv_heads, width = options.head_width;
   const auto joined = run_together({q_proj, k_proj, v_proj}, x).view({x.size(0), x.size(1), heads + 2 * keys, width});
   const bool same_turn = !q_norm && inputs.rope != nullptr;  // q and k can be turned in one go
+  if (same_turn && inputs.cache == nullptr && inputs.mask->causal && torch::GradMode::is_enabled() &&
+      kernels::rotary_attention_takes(joined, heads))
+    return o_proj(kernels::rotary_attention(joined, inputs.rope->cos, inputs.rope->sin, heads, options.scale, inputs.mask->low));
   torch::Tensor q, k;
   if (same_turn) {
     const auto turned = rotate(joined.narrow(2, 0, heads + keys), *inputs.rope);

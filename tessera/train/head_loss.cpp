@@ -64,7 +64,8 @@ torch::Tensor head_loss(const torch::Tensor& hidden, const torch::Tensor& weight
     throw InputError("head_loss of hidden {} with a weight {} and targets {}; expected [N, D], [V, D], [N], and one dtype",
                      tensor::shape_text(hidden.sizes()), tensor::shape_text(weight.sizes()), tensor::shape_text(targets.sizes()));
   }
-  const int64_t chunk = options.chunk > 0 ? options.chunk : std::clamp<int64_t>((int64_t{4} << 20) / v, 64, 4096);
+  const int64_t chunk =
+      options.chunk > 0 ? options.chunk : std::clamp<int64_t>((int64_t{16} << 20) / (v * weight.element_size()), 64, 4096);
   if (!torch::GradMode::is_enabled()) return HeadLoss::apply(hidden.detach(), weight.detach(), targets, chunk);
   return HeadLoss::apply(hidden, weight, targets, chunk);
 }

@@ -4,6 +4,7 @@
 #include <torch/torch.h>
 
 #include "tessera/base/error.h"
+#include "tessera/kernels/rotary_grad.h"
 #include "tests/kernels/expect_close.h"
 
 namespace tessera::kernels {
@@ -71,6 +72,26 @@ TEST(KernelAttention, IsItsDefinitionWithItsGradients) {
       expect_attention(dtype, 2, 2, 64, 129, 80, false);
     }
   });
+}
+
+// One projection with its turn, beside the turn and the attention of its parts.
+TEST(KernelAttention, OfOneProjectionIsThatOfItsParts) {
+  torch::manual_seed(5);
+  for (const auto dtype : {torch::kFloat32, torch::kBFloat16}) {
+    const auto joined = torch::randn({2, 70, 8, 16}).to(dtype).set_requires_grad(true), slope = torch::randn({2, 70, 64}).to(dtype);
+    const auto angles = torch::arange(70, torch::kFloat32).unsqueeze(1) * torch::rand({8}), cos = angles.cos().unsqueeze(0),
+               sin = angles.sin().unsqueeze(0);
+    const auto low = torch::arange(70, torch::kInt32).sub(9).clamp_min(0).unsqueeze(0);
+    const auto ours = rotary_attention(joined, cos, sin, 4, 0.25, low);
+    const auto qk = rotary_train(joined.narrow(2, 0, 6), cos, sin);
+    const auto part = [](const torch::Tensor& t, int64_t from, int64_t count) { return t.narrow(2, from, count).transpose(1, 2); };
+    const auto plain = attention(part(qk, 0, 4), part(qk, 4, 2), part(joined, 6, 2), 0.25, low);
+    EXPECT_TRUE(torch::equal(ours, plain));
+    const auto gradient = [&](const torch::Tensor& out) { return torch::autograd::grad({out}, {joined}, {slope})[0]; };
+    EXPECT_TRUE(torch::allclose(gradient(ours), gradient(plain), 1e-2, dtype == torch::kFloat32 ? 1e-6 : 1e-2));
+  }
+  EXPECT_FALSE(rotary_attention_takes(torch::randn({2, 70, 7, 16}), 4));
+  EXPECT_THROW(rotary_attention(torch::randn({2, 70, 7, 16}), {}, {}, 4, 1.0), InputError);
 }
 
 TEST(KernelAttention, IsTheSameForEveryNumberOfThreads) {
