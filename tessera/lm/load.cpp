@@ -1,6 +1,7 @@
 #include "tessera/lm/load.h"
 
 #include <chrono>
+#include <future>
 #include <set>
 
 #include "tessera/base/error.h"
@@ -166,21 +167,34 @@ static fs::path model_file(const fs::path& path) {
   throw InputError("{} has no config.json and {} .gguf files; give a model's folder or one .gguf file", path.string(), found.size());
 }
 
-static void load_tokenizer(LoadedModel& loaded) {
+// The tokenizer, or why there is none that can be used: the weights are of use without it, whoever needs text says the reason.
+struct TokenizerOrProblem {
+  std::shared_ptr<const text::Tokenizer> tokenizer;
+  std::string problem;
+};
+
+static TokenizerOrProblem load_tokenizer(const fs::path& path) {
   try {
-    auto tokenizer = std::make_shared<text::Tokenizer>(text::Tokenizer::load(loaded.path));
-    loaded.chat_template = tokenizer->spec().chat_template.value_or("");
-    if (const auto end = tokenizer->eos_id()) append_ids({{"eos_token_id", *end}}, loaded.end_ids);
-    loaded.tokenizer = std::move(tokenizer);
-  } catch (const InputError& problem) {
-    loaded.tokenizer_problem = problem.what();  // the weights are of use without it; whoever needs text says why there is none
+    return {std::make_shared<const text::Tokenizer>(text::Tokenizer::load(path)), ""};
+  } catch (const InputError& error) {
+    return {nullptr, error.what()};
   }
+}
+
+static void take_tokenizer(LoadedModel& loaded, TokenizerOrProblem read) {
+  loaded.tokenizer = std::move(read.tokenizer);
+  loaded.tokenizer_problem = std::move(read.problem);
+  if (!loaded.tokenizer) return;
+  loaded.chat_template = loaded.tokenizer->spec().chat_template.value_or("");
+  if (const auto end = loaded.tokenizer->eos_id()) append_ids({{"eos_token_id", *end}}, loaded.end_ids);
 }
 
 LoadedModel load_model(std::string_view name, const LoadOptions& options) {
   const auto begin = std::chrono::steady_clock::now();
   LoadedModel loaded;
   loaded.path = model_file(run::find_model(std::string(name)));
+  std::future<TokenizerOrProblem> tokenizer;  // read beside the weights
+  if (options.tokenizer) tokenizer = std::async(std::launch::async, load_tokenizer, loaded.path);
   const bool folder = fs::is_directory(loaded.path);
   std::optional<tensor::GgufFile> gguf;
   if (!folder) gguf = tensor::GgufFile::open(loaded.path);
@@ -189,7 +203,7 @@ LoadedModel load_model(std::string_view name, const LoadOptions& options) {
   loaded.model = empty_model(config, dtype, options.device);
   load_weights(loaded.model, loaded.path, options.allow_missing);
   loaded.end_ids = end_ids_of(loaded.path, config, gguf ? &*gguf : nullptr);
-  if (options.tokenizer) load_tokenizer(loaded);
+  if (options.tokenizer) take_tokenizer(loaded, tokenizer.get());
   loaded.load_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   return loaded;
 }

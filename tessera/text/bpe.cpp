@@ -1,5 +1,6 @@
 // Byte pair encoding: the pair of neighbours with the lowest rank merges, the leftmost first, until no pair is in the list.
 
+#include <algorithm>
 #include <array>
 #include <queue>
 
@@ -82,17 +83,16 @@ BpeModel::BpeModel(const TokenizerSpec& spec, WordBytes bytes)
 
 // True when some merge puts a character before a word mark other than another mark.
 bool BpeModel::joins_before_mark(const TokenizerSpec& spec) const {
-  NumberMap ends(spec.vocab.size());  // id -> 1: starts with a mark; 2: ends with one
+  TokenId most = 0;
+  for (const VocabEntry& entry : spec.vocab) most = std::max(most, entry.id);
+  std::vector<bool> starts(static_cast<size_t>(most) + 1), ends(starts.size());  // by id: with a mark
   for (const VocabEntry& entry : spec.vocab) {
-    ends.insert(static_cast<uint64_t>(entry.id),
-                (entry.piece.starts_with(word_mark) ? 1u : 0u) | (entry.piece.ends_with(word_mark) ? 2u : 0u));
+    starts[static_cast<size_t>(entry.id)] = entry.piece.starts_with(word_mark);
+    ends[static_cast<size_t>(entry.id)] = entry.piece.ends_with(word_mark);
   }
-  for (const Merge& merge : spec.merges) {
-    const bool right_starts = (ends.find(static_cast<uint64_t>(merge.right)) & 1) != 0;
-    const bool left_ends = (ends.find(static_cast<uint64_t>(merge.left)) & 2) != 0;
-    if (right_starts && !left_ends) return true;
-  }
-  return false;
+  return std::any_of(spec.merges.begin(), spec.merges.end(), [&](const Merge& merge) {
+    return starts[static_cast<size_t>(merge.right)] && !ends[static_cast<size_t>(merge.left)];
+  });
 }
 
 void BpeModel::tokenize(std::string_view word, std::vector<WordToken>& out) const {

@@ -43,12 +43,14 @@ void PieceTable::rehash(size_t wanted) {
 }
 
 bool PieceTable::insert(std::string_view piece, TokenId id) {
-  if (find(piece) >= 0) return false;
   if ((size_ + 1) * 2 > slots_.size()) rehash(slots_.size() * 2);
   const uint64_t hash = hash_bytes(piece);
+  const auto high = static_cast<uint32_t>(hash >> 32);
   size_t i = hash & mask_;
-  while (slots_[i].id >= 0) i = (i + 1) & mask_;
-  slots_[i] = {static_cast<uint32_t>(hash >> 32), static_cast<uint32_t>(arena_.size()), static_cast<uint32_t>(piece.size()), id};
+  for (; slots_[i].id >= 0; i = (i + 1) & mask_) {
+    if (slots_[i].hash == high && text(slots_[i]) == piece) return false;
+  }
+  slots_[i] = {high, static_cast<uint32_t>(arena_.size()), static_cast<uint32_t>(piece.size()), id};
   arena_ += piece;
   ++size_;
   return true;

@@ -1,13 +1,14 @@
 #include "tessera/text/sentencepiece.h"
 
 #include <algorithm>
+#include <cmath>
+#include <functional>
 #include <limits>
 #include <nlohmann/json.hpp>
-#include <unordered_map>
-#include <unordered_set>
 
 #include "tessera/base/error.h"
 #include "tessera/base/files.h"
+#include "tessera/text/piece_table.h"
 #include "tessera/text/tokenizer_json.h"
 
 namespace tessera::text {
@@ -21,25 +22,33 @@ bool merges_into(const SentencePiece& piece) { return piece.type == PieceType::n
 // Every way to make a piece of two others. SentencePiece merges by the score of the result, the leftmost first; within one result the
 // order of the splits follows the ids of the halves.
 std::vector<Merge> merges_by_score(const std::vector<SentencePiece>& pieces) {
-  std::unordered_map<std::string_view, TokenId> ids;
-  for (size_t id = 0; id < pieces.size(); ++id)
-    if (merges_into(pieces[id])) ids.emplace(pieces[id].text, static_cast<TokenId>(id));
-  std::unordered_set<size_t> lengths;  // the halves' lengths decide most cuts, so that a long piece costs no hash of every part of it
-  for (const auto& [piece, id] : ids) lengths.insert(piece.size());
-  std::vector<Merge> merges;
-  for (const auto& [piece, merged] : ids) {
-    for (size_t cut = 1; cut < piece.size(); ++cut) {
-      if ((static_cast<unsigned char>(piece[cut]) & 0xC0) == 0x80) continue;
-      if (lengths.count(cut) == 0 || lengths.count(piece.size() - cut) == 0) continue;
-      const auto left = ids.find(piece.substr(0, cut)), right = ids.find(piece.substr(cut));
-      if (left != ids.end() && right != ids.end()) merges.push_back({left->second, right->second, merged});
-    }
+  PieceTable ids(pieces.size());
+  std::vector<TokenId> results;  // whoever has a text first
+  std::vector<bool> lengths;     // the halves' lengths decide most cuts, so that a long piece costs no hash of every part of it
+  for (size_t id = 0; id < pieces.size(); ++id) {
+    const std::string& text = pieces[id].text;
+    if (!merges_into(pieces[id]) || !ids.insert(text, static_cast<TokenId>(id))) continue;
+    results.push_back(static_cast<TokenId>(id));
+    if (lengths.size() <= text.size()) lengths.resize(text.size() + 1);
+    lengths[text.size()] = true;
   }
-  std::sort(merges.begin(), merges.end(), [&](const Merge& a, const Merge& b) {
-    const double x = pieces[static_cast<size_t>(a.merged)].score, y = pieces[static_cast<size_t>(b.merged)].score;
-    if (x != y) return x > y;
-    return std::tuple(a.merged, a.left, a.right) < std::tuple(b.merged, b.left, b.right);
+  std::ranges::stable_sort(results, std::greater(), [&](TokenId id) {
+    const double score = pieces[static_cast<size_t>(id)].score;
+    return std::isnan(score) ? -std::numeric_limits<double>::infinity() : score;
   });
+  std::vector<Merge> merges;
+  for (const TokenId merged : results) {
+    const std::string_view piece = pieces[static_cast<size_t>(merged)].text;
+    const auto first = static_cast<ptrdiff_t>(merges.size());
+    for (size_t cut = 1; cut < piece.size(); ++cut) {
+      if ((static_cast<unsigned char>(piece[cut]) & 0xC0) == 0x80 || !lengths[cut] || !lengths[piece.size() - cut]) continue;
+      const TokenId left = ids.find(piece.substr(0, cut));
+      const TokenId right = left < 0 ? -1 : ids.find(piece.substr(cut));
+      if (right >= 0) merges.push_back({left, right, merged});
+    }
+    std::sort(merges.begin() + first, merges.end(),
+              [](const Merge& a, const Merge& b) { return std::pair(a.left, a.right) < std::pair(b.left, b.right); });
+  }
   return merges;
 }
 
@@ -102,26 +111,28 @@ TokenizerSpec sentencepiece_spec(SentencePieceModel model) {
   for (const SentencePiece& piece : model.pieces)
     if (piece.type == PieceType::normal) least = std::min(least, piece.score);
   if (least == std::numeric_limits<double>::infinity()) least = 0;
+  if (model.bpe) spec.merges = merges_by_score(model.pieces);
   const auto size = static_cast<int64_t>(model.pieces.size());
+  spec.vocab.reserve(model.pieces.size());
   for (int64_t id = 0; id < size; ++id) {
-    const SentencePiece& piece = model.pieces[static_cast<size_t>(id)];
+    SentencePiece& piece = model.pieces[static_cast<size_t>(id)];
     const auto token = static_cast<TokenId>(id);
-    // Bytes and the unknown piece are no pieces of text: the least score keeps Unigram from taking them for some
-    if (in_vocabulary(piece)) spec.vocab.push_back({piece.text, token, piece.type == PieceType::normal ? piece.score : least});
     if (piece.type == PieceType::unknown) {
       spec.unk_id = token;
       spec.unk_token = piece.text;
     }
     const bool special = piece.type == PieceType::control || piece.type == PieceType::unknown;
-    if (!special && piece.type != PieceType::user_defined) continue;
-    AddedToken added;
-    added.content = piece.text;
-    added.id = token;
-    added.special = special;
-    added.normalized = !special && !model.remove_extra_whitespaces && !model.add_dummy_prefix;  // else a symbol would change too
-    spec.added_tokens.push_back(std::move(added));
+    if (special || piece.type == PieceType::user_defined) {
+      AddedToken& added = spec.added_tokens.emplace_back();
+      added.content = piece.text;
+      added.id = token;
+      added.special = special;
+      added.normalized = !special && !model.remove_extra_whitespaces && !model.add_dummy_prefix;  // else a symbol would change too
+    }
+    // Bytes and the unknown piece are no pieces of text: the least score keeps Unigram from taking them for some
+    const double score = piece.type == PieceType::normal ? piece.score : least;
+    if (in_vocabulary(piece)) spec.vocab.push_back({std::move(piece.text), token, score});
   }
-  if (model.bpe) spec.merges = merges_by_score(model.pieces);
   if (!model.bpe && !spec.unk_id) throw InputError("{}: a Unigram model without an unknown piece; train it with unk_id", model.source);
   add_normalizer(model, spec);
   add_decoder(model, spec);

@@ -92,7 +92,7 @@ std::string Tokenizer::decode(std::span<const TokenId> ids, bool skip_special_to
   for (const TokenId id : ids) {
     if (id < 0 || id >= size() || !parts_->known[static_cast<size_t>(id)]) continue;
     if (skip_special_tokens && parts_->skipped[static_cast<size_t>(id)]) continue;
-    pieces.push_back(parts_->decoded[static_cast<size_t>(id)]);
+    pieces.emplace_back(parts_->decoded(id));
   }
   if (parts_->spec.has_decoder || !parts_->spec.decoder.empty()) return parts_->decoder.apply(std::move(pieces));
   std::string out;
@@ -104,7 +104,7 @@ int64_t Tokenizer::size() const { return static_cast<int64_t>(parts_->pieces.siz
 
 std::optional<std::string> Tokenizer::piece(TokenId id) const {
   if (id < 0 || id >= size() || !parts_->known[static_cast<size_t>(id)]) return std::nullopt;
-  return parts_->pieces[static_cast<size_t>(id)];
+  return std::string(parts_->pieces[static_cast<size_t>(id)]);
 }
 
 std::optional<TokenId> Tokenizer::id(std::string_view piece) const {

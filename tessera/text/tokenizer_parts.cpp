@@ -1,7 +1,6 @@
 #include "tessera/text/tokenizer_parts.h"
 
 #include <algorithm>
-#include <set>
 
 #include "tessera/base/error.h"
 #include "tessera/text/unicode.h"
@@ -94,37 +93,43 @@ void Tokenizer::Parts::name_pieces() {
   for (const AddedToken& token : spec.added_tokens) most = std::max(most, token.id);
   const auto size = static_cast<size_t>(most) + 1;
   pieces.resize(size);
-  decoded.resize(size);
   known.resize(size);
   special.resize(size);
   skipped.resize(size);
-  std::set<std::string> special_texts;
+  PieceTable added_texts, special_texts, shared_texts;  // shared: of an added token and of the vocabulary
   for (const AddedToken& token : spec.added_tokens) {
     const auto id = static_cast<size_t>(token.id);
     pieces[id] = token.content;
-    decoded[id] = token.normalized ? normalizer.apply(token.content) : token.content;
+    rewritten.erase(token.id);
+    if (token.normalized) rewritten[token.id] = normalizer.apply(token.content);
     known[id] = true;
     if (token.special) {
       special[id] = true;
-      special_texts.insert(token.content);
+      special_texts.insert(token.content, token.id);
     }
     ids.insert(token.content, token.id);
+    added_texts.insert(token.content, token.id);
   }
   std::vector<bool> in_model(size);
-  PieceTable in_vocab(spec.vocab.size());
   for (const VocabEntry& entry : spec.vocab) {
     const auto id = static_cast<size_t>(entry.id);
-    if (in_model[id] || !in_vocab.insert(entry.piece, entry.id)) {
+    const bool is_new =
+        ids.insert(entry.piece, entry.id) || (added_texts.find(entry.piece) >= 0 && shared_texts.insert(entry.piece, entry.id));
+    if (in_model[id] || !is_new) {
       throw InputError("{}: {} \"{}\" (id {}) is given twice in the vocabulary; the file is damaged, copy it again", spec.source,
                        in_model[id] ? "the id of" : "the token", tessera::quoted(entry.piece), entry.id);
     }
     in_model[id] = true;
-    if (!known[id]) pieces[id] = decoded[id] = entry.piece;
+    if (!known[id]) pieces[id] = entry.piece;
     known[id] = true;
-    ids.insert(entry.piece, entry.id);
   }
-  for (size_t id = 0; id < size; ++id) skipped[id] = known[id] && special_texts.count(decoded[id]) > 0;
+  for (size_t id = 0; id < size; ++id) skipped[id] = known[id] && special_texts.find(decoded(static_cast<TokenId>(id))) >= 0;
   check_merges(spec, in_model);
+}
+
+std::string_view Tokenizer::Parts::decoded(TokenId id) const {
+  const auto found = rewritten.find(id);
+  return found == rewritten.end() ? pieces[static_cast<size_t>(id)] : std::string_view(found->second);
 }
 
 // Post-processes an encoding of one impossible token and looks at what came around it.
@@ -194,7 +199,8 @@ class Tokenizer::Parts::EncodingSink {
       Align origin{token.begin, token.end};  // as the reference does for tokens that are longer than their word
       if (end <= word.end && begin < end) origin = text.origin(begin, end);
       const bool keeps = parts_.model->unknown_keeps_text(token.id) && end <= word.end;
-      push(token.id, keeps ? std::string(text.text().substr(begin, end - begin)) : parts_.pieces[static_cast<size_t>(token.id)], origin);
+      push(token.id,
+           keeps ? std::string(text.text().substr(begin, end - begin)) : std::string(parts_.pieces[static_cast<size_t>(token.id)]), origin);
     }
   }
 

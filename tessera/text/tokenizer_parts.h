@@ -5,6 +5,8 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "tessera/text/added_tokens.h"
@@ -26,6 +28,8 @@ struct Tokenizer::Parts {
   void encode_ids(std::string_view text, SpecialTokens special, std::vector<TokenId>& out) const;
   Encoding encode(std::string_view text, SpecialTokens special, int32_t type_id) const;
 
+  // What decoders see of a known token.
+  std::string_view decoded(TokenId id) const;
   // Truncates, post-processes and pads one or two of them.
   Encoding finish(std::vector<Encoding> encodings, bool add_special_tokens) const;
 
@@ -35,8 +39,8 @@ struct Tokenizer::Parts {
   std::unique_ptr<VocabModel> model;
   AddedTokenFinder plain, normalized;  // looked for before and after normalisation
   DecoderChain decoder;
-  std::vector<std::string> pieces;   // by id; empty where there is none
-  std::vector<std::string> decoded;  // by id: what decoders see
+  std::vector<std::string_view> pieces;                // by id, the spec's own texts; empty where there is none
+  std::unordered_map<TokenId, std::string> rewritten;  // what decoders see where it is not the piece
   std::vector<bool> known, special, skipped;
   PieceTable ids;
   bool starts_at_mark = false;

@@ -2,7 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <fstream>
+#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "tessera/base/error.h"
@@ -55,6 +57,20 @@ TEST(SentencePiece, ALongPieceCostsNoSearchOfEveryPartOfIt) {
   for (const std::string& piece : {std::string("<unk>"), std::string("a"), std::string(999'999, 'a'), std::string(1'000'000, 'a')})
     model.pieces.push_back({piece, -1.0F, piece == "<unk>" ? PieceType::unknown : PieceType::normal});
   EXPECT_EQ(sentencepiece_spec(std::move(model)).merges.size(), 2U);  // hashing all halves would touch 10^12 bytes
+}
+
+TEST(SentencePiece, GreaterScoresMergeFirstThenLowerIdsAndNoNumbersLast) {
+  SentencePieceModel model;
+  model.bpe = true;
+  const double none = std::numeric_limits<double>::quiet_NaN();
+  const std::vector<std::pair<std::string, double>> pieces = {{"a", 0},      {"b", 0},   {"ab", none}, {"ba", -2},
+                                                              {"aba", none}, {"bb", -1}, {"bab", -2},  {"aa", -1}};
+  for (const auto& [piece, score] : pieces) model.pieces.push_back({piece, score, PieceType::normal});
+  std::vector<std::array<TokenId, 3>> merges;
+  for (const Merge& merge : sentencepiece_spec(std::move(model)).merges) merges.push_back({merge.left, merge.right, merge.merged});
+  const std::vector<std::array<TokenId, 3>> expected = {{1, 1, 5}, {0, 0, 7}, {1, 0, 3}, {1, 2, 6},
+                                                        {3, 1, 6}, {0, 1, 2}, {0, 3, 4}, {2, 0, 4}};
+  EXPECT_EQ(merges, expected);
 }
 
 TEST(GgufVocab, ByteLevelAndSentencePieceVocabularies) {

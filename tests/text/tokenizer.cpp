@@ -149,5 +149,12 @@ TEST(Tokenizer, LoadsAFolderWithItsRolesAndChatTemplate) {
   std::filesystem::remove_all(folder);
 }
 
+TEST(Tokenizer, DecodesAnAddedTokenInItsNormalisedForm) {  // as Hugging Face's does
+  const auto tokenizer = Tokenizer::from_json(R"({"added_tokens": [{"id": 2, "content": "ABC", "normalized": true}],
+      "normalizer": {"type": "Lowercase"}, "model": {"type": "WordLevel", "vocab": {"a": 0, "?": 1}, "unk_token": "?"}})");
+  EXPECT_EQ(tokenizer.encode_ids("xABCy"), (std::vector<TokenId>{1, 2, 1}));
+  EXPECT_EQ(tokenizer.decode(std::vector<TokenId>{2, 0}), "abc a");
+}
+
 }  // namespace
 }  // namespace tessera::text

@@ -48,6 +48,11 @@ TEST(HostileTokenizerJson, EveryComplaintNamesFileAndField) {
             "t.json: token \"a\" has id 2000000000, expected 0 to 1048583; the file is damaged, copy it again");
   EXPECT_EQ(refusal(R"({"model": {"type": "WordLevel", "vocab": {"a": 0, "b": 0}}})"),
             "t.json: the id of \"b\" (id 0) is given twice in the vocabulary; the file is damaged, copy it again");
+  constexpr const char* twice = "t.json: the token \"a\" (id 1) is given twice in the vocabulary; the file is damaged, copy it again";
+  EXPECT_EQ(refusal(R"({"model": {"type": "WordLevel", "vocab": {"a": 0, "a": 1}}})"), twice);
+  EXPECT_EQ(refusal(R"({"model": {"type": "WordLevel", "vocab": {"a": 0, "a": 1}}, "added_tokens": [{"id": 0, "content": "a"}]})"), twice);
+  EXPECT_EQ(refusal(R"({"model": {"type": "WordLevel", "vocab": {"a": 0, "b": 1}}, "added_tokens": [{"id": 0, "content": "a"}]})"),
+            "accepted");
   EXPECT_EQ(refusal(R"({"model": {"type": "Unigram", "unk_id": 5, "vocab": [["a", -1]]}})"),
             "t.json: unk_id 5 is not in the vocabulary of 1 tokens; the file is damaged, copy it again");
   EXPECT_EQ(refusal(R"({"model": {"type": "Unigram", "vocab": [["a"]]}})"),
