@@ -67,5 +67,15 @@ TEST(ShortGptReproduce, TheTrainedPartsOfTheFullExperimentRunAndAreJudged) {
   }
 }
 
+// A post-norm model of 12 layers needs the long warm-up to learn anything beyond byte frequencies.
+TEST(ShortGptReproduce, TheRateRisesForHalfOfTheStepsAndFallsToATenth) {
+  const TrainingPlan plan{.steps = 300, .rate = 2e-3};
+  EXPECT_NEAR(training_rate(0, plan), 2e-3 / 150, 1e-12);
+  EXPECT_NEAR(training_rate(74, plan), 1e-3, 1e-12);
+  EXPECT_NEAR(training_rate(149, plan), 2e-3, 1e-12);
+  EXPECT_NEAR(training_rate(224, plan), 2e-3 * 0.55, 1e-12);
+  EXPECT_NEAR(training_rate(299, plan), 2e-4, 1e-12);
+}
+
 }  // namespace
 }  // namespace tessera::shortgpt

@@ -102,6 +102,7 @@ std::vector<int64_t> insert_mlps(lm::Transformer& model, std::vector<int64_t> re
       }
     }
     block->to(model->device(), model->dtype());
+    block->mlp->fuse();
     model->insert_block(index, block);
   }
   return removed;  // ascending: each block is back at its index in the dense model
