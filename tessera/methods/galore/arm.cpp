@@ -77,6 +77,20 @@ std::vector<double> held_out_nats(lm::Transformer& model, const Plan& plan, cons
 
 }  // namespace
 
+static train::OptimOptions galore(const std::string& name, const Plan& plan, int64_t gap) {
+  return {.name = name, .rank = plan.rank, .gap = gap, .scale = 0.25};
+}
+
+std::vector<Arm> arms_of(const Plan& plan) {
+  return {
+      {.key = "A", .name = "AdamW, full rank", .optim = {.name = "adamw"}, .matrix_rate = 0.0025, .other_rate = 0.01, .seeds = plan.seeds},
+      {.key = "B", .name = "GaLore-AdamW", .optim = galore("galore-adamw", plan, plan.gap), .seeds = plan.seeds},
+      {.key = "F", .name = "GaLore-AdamW8bit", .optim = galore("galore-adamw8bit", plan, plan.gap), .seeds = plan.seeds},
+      {.key = "C", .name = "W = B A", .weights = Weights::low_rank, .optim = {.name = "adamw"}, .matrix_rate = 0.003},
+      {.key = "D", .name = "GaLore-AdamW, first subspace kept", .optim = galore("galore-adamw", plan, 1'000'000)},
+      {.key = "E", .name = "LoRA on a random base", .weights = Weights::lora, .optim = {.name = "adamw"}, .matrix_rate = 0.003}};
+}
+
 ArmResult run_arm(const Arm& arm, const Plan& plan, const Prose& prose, uint64_t seed) {
   auto model = byte_model(plan, seed);
   const RandomStream order(seed, "galore/rows");

@@ -7,5 +7,6 @@ namespace tessera::galore {
 
 run::Command plan_command();      // what training takes, before it takes it
 run::Command spectrum_command();  // is the gradient of this model low-rank?
+run::Command tune_command();      // the experiment's learning rates
 
 }  // namespace tessera::galore

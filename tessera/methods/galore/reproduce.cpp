@@ -6,8 +6,6 @@
 #include <numeric>
 
 #include "tessera/base/interrupt.h"
-#include "tessera/base/random.h"
-#include "tessera/data/sources.h"
 #include "tessera/methods/galore/memory.h"
 
 namespace tessera::galore {
@@ -31,45 +29,15 @@ Plan plan_of(run::Mode mode) {
   return {};
 }
 
-// Debian's books, one document of twenty held out; made-up words where none is installed.
-Prose real_prose(bool quick) {
-  Prose prose;
-  for (const char* name : {"anarchism", "debian-handbook"}) {
-    if (!data::installed(data::find_source(name))) continue;
-    const auto documents = data::read_documents(name, {}, quick ? 400'000 : UINT64_MAX);
-    for (size_t i = 0; i < documents.size(); ++i) (i % 20 == 10 ? prose.held_out : prose.training) += documents[i].text + "\n";
-    prose.what += std::string(prose.what.empty() ? "" : ", ") + name;
-  }
-  if (prose.held_out.size() > 20'000) return prose;
-  RandomStream letters(1, "galore/made-up");
-  prose = {.training = {}, .held_out = {}, .what = "made-up words"};
-  for (auto* text : {&prose.training, &prose.held_out}) {
-    while (text->size() < 60'000) *text += static_cast<char>(letters.below(5) == 0 ? ' ' : 'a' + letters.below(20));
-  }
-  return prose;
-}
-
-train::OptimOptions galore(const std::string& name, const Plan& plan, int64_t gap) {
-  return {.name = name, .rank = plan.rank, .gap = gap, .scale = 0.25};
-}
-
-// Peak rates: AdamW's and GaLore's from a grid on other prose (the README says which), W = B A's and LoRA's likewise.
-std::vector<Arm> arms_of(const Plan& plan) {
-  return {
-      {.key = "A", .name = "AdamW, full rank", .optim = {.name = "adamw"}, .matrix_rate = 0.0025, .other_rate = 0.01, .seeds = plan.seeds},
-      {.key = "B", .name = "GaLore-AdamW", .optim = galore("galore-adamw", plan, plan.gap), .seeds = plan.seeds},
-      {.key = "F", .name = "GaLore-AdamW8bit", .optim = galore("galore-adamw8bit", plan, plan.gap), .seeds = plan.seeds},
-      {.key = "C", .name = "W = B A", .weights = Weights::low_rank, .optim = {.name = "adamw"}, .matrix_rate = 0.003},
-      {.key = "D", .name = "GaLore-AdamW, first subspace kept", .optim = galore("galore-adamw", plan, 1'000'000)},
-      {.key = "E", .name = "LoRA on a random base", .weights = Weights::lora, .optim = {.name = "adamw"}, .matrix_rate = 0.003}};
-}
-
 double mean(const std::vector<double>& x) { return std::accumulate(x.begin(), x.end(), 0.0) / static_cast<double>(x.size()); }
 
 class Experiment {
  public:
   Experiment(run::Report& report, run::Context& context, run::Mode mode)
-      : report_(report), context_(context), plan_(plan_of(mode)), prose_(real_prose(mode == run::Mode::quick)) {}
+      : report_(report),
+        context_(context),
+        plan_(plan_of(mode)),
+        prose_(real_prose(mode == run::Mode::quick ? ProseFor::quick : ProseFor::claims)) {}
 
   void run() {
     describe();
