@@ -12,6 +12,7 @@
 #include "tessera/base/files.h"
 #include "tessera/lm/save.h"
 #include "tessera/run/environment.h"
+#include "tessera/train/lora.h"
 #include "tessera/train/parallel/collective.h"
 
 namespace tessera::app {
@@ -61,6 +62,7 @@ void dry_run(const TrainCommand& options, run::Context& context) {
   const auto dtype = train_dtype(context.settings().dtype);
   lm::Transformer shapes(config);  // its memory is reserved and never touched
   shapes->to(dtype);
+  train::adapt(shapes, train::filled_adapters(options, config, train::steps_of(language), is_fresh(options)), 0, train::Touch::shapes_only);
   const auto plan = plan_of(options, shapes, language);
   const double rate = train::product_rate(config, std::min<int64_t>(language.batch, 2048), dtype);
   context.line("{} parameters, {} trained, {}", short_count(static_cast<double>(plan.parameters)),
@@ -82,13 +84,24 @@ void dry_run(const TrainCommand& options, run::Context& context) {
   check_memory(plan);
 }
 
-// The finished model under <run>/model, with averaged weights when there are some.
-fs::path write_final_model(train::Trainer& trainer, const fs::path& run) {
-  const fs::path path = run / "model";
-  AtomicFolder folder(path, true);
-  trainer.with_averaged_weights([&] { trainer.task().write_model(folder.folder()); });
-  folder.commit();
-  return path;
+// The finished model under <run>/model, with averaged weights when there are some: factors are added to their matrices, and an adapter that
+// is all that was trained lies in <run>/adapter, too. Returns what a person uses then.
+fs::path write_final_model(train::Trainer& trainer, TrainSetup& setup, const TrainCommand& options) {
+  const fs::path model = setup.folder / "model", adapter = setup.folder / "adapter";
+  const bool plain = train::is_plain_lora(setup.adapters);
+  trainer.with_averaged_weights([&] {
+    if (plain) {
+      AtomicFolder folder(adapter, true);
+      train::save_lora(*setup.model, folder.folder(), is_fresh(options) ? "" : fs::absolute(options.model).string());
+      folder.commit();
+    }
+    if (!options.merge) return;
+    if (options.weights != train::Weights::full) train::merge_lora(*setup.model);
+    AtomicFolder folder(model, true);
+    lm::save_model(setup.model, folder.folder(), {.source = setup.folder / "tokenizer"});
+    folder.commit();
+  });
+  return options.merge ? model : adapter;
 }
 
 void summarise(const TrainSetup& setup, const train::Trainer& trainer, const TrainReport& report, const fs::path& model, double seconds,
@@ -100,7 +113,11 @@ void summarise(const TrainSetup& setup, const train::Trainer& trainer, const Tra
                short_count(static_cast<double>(trainer.tokens_seen())), smoothed,
                evaluated ? fmt::format(", held-out loss {:.3f}", history.eval_loss.back()) : "", short_duration(seconds),
                report.tokens_per_second());
-  context.line("model:  {}    tessera generate {} -p \"Once\" -n 60", model.string(), model.string());
+  if (fs::exists(model / "adapter_config.json")) {
+    context.line("adapter: {}    tessera merge MODEL {} OUT", model.string(), model.string());
+  } else {
+    context.line("model:  {}    tessera generate {} -p \"Once\" -n 60", model.string(), model.string());
+  }
   context.line("report: {}", (setup.folder / "report.html").string());
   Json document{{"run", setup.folder.string()},
                 {"model", model.string()},
@@ -180,11 +197,12 @@ void train_model(const TrainCommand& options, run::Context& context) {
   check_memory(plan);
   const auto write = [&setup](const fs::path& to) { lm::save_model(setup.model, to, {.source = setup.folder / "tokenizer"}); };
   const bool first = ranks->rank() == 0;
-  auto how = trainer_options(options, setup.model->config(), plan.tokens, setup.fresh);
+  auto how = trainer_options(options, setup, plan.tokens);
   how.ranks = ranks;
-  train::Trainer trainer(train::language_task(setup.model, mixed_of(setup, context),
-                                              first ? setup.held_out : std::vector<train::TokenCache>{}, setup.language, write),
-                         std::move(how));
+  auto task = train::language_task(setup.model, mixed_of(setup, context), first ? setup.held_out : std::vector<train::TokenCache>{},
+                                   setup.language, write);
+  train::adapt_task(task, setup.model, setup.adapters, context.settings().seed, options.weight_decay);
+  train::Trainer trainer(std::move(task), std::move(how));
   if (setup.checkpoint) trainer.read(*setup.checkpoint);
   std::optional<TrainReport> report;
   auto* folder = first ? &(options.resume ? context.resumed_folder() : context.folder()) : nullptr;
@@ -200,7 +218,7 @@ void train_model(const TrainCommand& options, run::Context& context) {
   if (first) {
     report->write();
     if (ended == train::Ended::done) {
-      const auto model = write_final_model(trainer, setup.folder);
+      const auto model = write_final_model(trainer, setup, options);
       const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
       summarise(setup, trainer, *report, model, seconds, context);
     }

@@ -18,6 +18,7 @@ run::Command chat_command();
 run::Command eval_perplexity_command();
 run::Command eval_choices_command();
 run::Command convert_command();
+run::Command merge_command();
 run::Command train_command();
 run::Command bench_command();
 run::Command reproduce_command();

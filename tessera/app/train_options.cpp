@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "tessera/base/error.h"
+#include "tessera/train/adapter_rows.h"
 #include "tessera/train/model_shape.h"
 #include "tessera/train/optim_rows.h"
 
@@ -27,6 +28,11 @@ void check_train(const TrainCommand& options) {
     throw InputError("--per-layer cannot clip: the global norm needs every gradient first; give --clip 0");
   if (options.lr && options.min_lr > 1.0) throw InputError("--min-lr {}: a share of the rate; give 0 to 1", options.min_lr);
   train::check_optim_options(options);
+  train::check_adapters(options);
+  if (!options.merge && options.weights != train::Weights::lora)
+    throw InputError("--no-merge leaves an adapter beside its model, which needs --weights lora; leave it out");
+  if (options.ema > 0.0 && options.weights == train::Weights::relora)
+    throw InputError("--ema averages factors, and relora begins them anew at every restart; give --ema 0");
 }
 
 // "70M" -> 70'000'000; nothing when it is no number.
@@ -151,6 +157,8 @@ void add_run_options(Table& table) {
       .group(run::Group::output)
       .number("keep", &Command::keep, run::Range{0}, "checkpoints that stay; 0: all")
       .group(run::Group::output)
+      .flag("merge", &Command::merge, "with --weights lora: write the model with its adapter added; --no-merge: the adapter alone")
+      .group(run::Group::output)
       .flag("resume", &Command::resume, "continue the run in --out from its last checkpoint; --resume RUN takes its settings, too")
       .group(run::Group::run)
       .flag("dry-run", &Command::dry_run, "print parameters, memory, products and time, and stop")
@@ -164,11 +172,14 @@ run::OptionTable<TrainCommand> train_options() {
   add_data_options(table);
   add_budget_options(table);
   train::add_optim_rows(table);
+  train::add_adapter_rows(table);
   add_rate_options(table);
   add_run_options(table);
   return table.check(check_train)
       .example("tessera train --data my-texts/ --out runs/my", "a small model and its tokenizer from a folder of text files")
       .example("tessera train --resume runs/my", "go on after Ctrl-C, a crash or a power cut")
+      .example("tessera train --data notes/ --model smollm2 --weights lora --out runs/lora",
+               "an adapter in PEFT's layout, and the merged model")
       .example("tessera train --data anarchism,debian-handbook --model tiny --tokens 2000000 --dry-run", "what it would take");
 }
 

@@ -2,13 +2,14 @@
 // The options of `train`.
 
 #include "tessera/run/command.h"
+#include "tessera/train/adapters.h"
 #include "tessera/train/language.h"
 #include "tessera/train/optim/options.h"
 #include "tessera/train/schedule.h"
 
 namespace tessera::app {
 
-struct TrainCommand : train::OptimOptions {
+struct TrainCommand : train::OptimOptions, train::AdapterOptions {
   std::vector<std::string> data, eval;
   double held_out = 0.01;
   std::string model = "small";
@@ -21,7 +22,7 @@ struct TrainCommand : train::OptimOptions {
   double min_lr = 0.1, warmup = 0.03, cooldown = 0.2, clip = 1.0, weight_decay = 0.1, ema = 0.0;
   train::Decay schedule = train::Decay::cosine;
   int64_t save_every = 0, eval_every = 0, keep = 2;
-  bool resume = false, dry_run = false;
+  bool merge = true, resume = false, dry_run = false;
 };
 
 run::OptionTable<TrainCommand> train_options();

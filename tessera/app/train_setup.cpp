@@ -5,6 +5,7 @@
 #include "tessera/lm/save.h"
 #include "tessera/run/installed.h"
 #include "tessera/train/checkpoints.h"
+#include "tessera/train/lora.h"
 #include "tessera/train/model_shape.h"
 #include "tessera/train/optim/registry.h"
 
@@ -25,8 +26,6 @@ bool is_bare_config(const fs::path& path) {
   return path.extension() == ".json" || (fs::is_directory(path) && fs::exists(path / "config.json") &&
                                          !fs::exists(path / "model.safetensors") && !fs::exists(path / "model.safetensors.index.json"));
 }
-
-bool is_fresh(const TrainCommand& options) { return is_shape(options.model) || is_bare_config(options.model); }
 
 // The path of a model to continue from.
 fs::path model_to_continue(const TrainCommand& options) {
@@ -154,6 +153,13 @@ void prepare_model(const TrainCommand& options, run::Context& context, TrainSetu
                      setup.model->config().vocab);
 }
 
+void prepare_adapters(const TrainCommand& options, run::Context& context, TrainSetup& setup) {
+  setup.adapters = train::filled_adapters(options, setup.model->config(), train::steps_of(setup.language), setup.fresh);
+  if (!options.merge && !train::is_plain_lora(setup.adapters))
+    throw InputError("--no-merge: the adapter is not all that is trained of a fresh model; leave it out, or give --lora-rest frozen");
+  train::adapt(setup.model, setup.adapters, context.settings().seed);
+}
+
 int64_t longest_row(const TrainCommand& options, const std::vector<train::CorpusName>& corpora) {
   std::vector<std::string> names;
   for (const auto& corpus : corpora) names.push_back(corpus.name);
@@ -163,6 +169,8 @@ int64_t longest_row(const TrainCommand& options, const std::vector<train::Corpus
 }
 
 }  // namespace
+
+bool is_fresh(const TrainCommand& options) { return is_shape(options.model) || is_bare_config(options.model); }
 
 torch::Dtype train_dtype(run::Dtype dtype) {
   if (dtype == run::Dtype::automatic) return lm::cpu_dtype(lm::cpu_facts()).dtype;
@@ -194,21 +202,25 @@ train::LanguageOptions language_options(const TrainCommand& options, const std::
   return language;
 }
 
-train::TrainerOptions trainer_options(const TrainCommand& options, const lm::ModelConfig& config, int64_t tokens, bool fresh) {
-  const double parameters = static_cast<double>(lm::parameter_count(config));
-  const double usual = !fresh ? 5e-5 : parameters < 3e6 ? 4e-3 : parameters < 2e7 ? 2e-3 : parameters < 8e7 ? 1e-3 : 6e-4;
+train::TrainerOptions trainer_options(const TrainCommand& options, const TrainSetup& setup, int64_t tokens) {
+  const double parameters = static_cast<double>(lm::parameter_count(setup.model->config()));
+  const double tuning = options.weights == train::Weights::full ? 5e-5 : 2e-4;
+  const double usual = !setup.fresh ? tuning : parameters < 3e6 ? 4e-3 : parameters < 2e7 ? 2e-3 : parameters < 8e7 ? 1e-3 : 6e-4;
   const double peak = options.lr.value_or(usual), all = static_cast<double>(tokens);
-  return {.optimizer = [rule = static_cast<const train::OptimOptions&>(options)](
-                           std::vector<train::Parameter> parameters) { return train::make_optimizer(rule, std::move(parameters)); },
-          .schedule = {.decay = options.schedule,
-                       .peak = peak,
-                       .lowest = peak * options.min_lr,
-                       .warmup = static_cast<int64_t>(options.warmup * all),
-                       .total = tokens,
-                       .cooldown = static_cast<int64_t>(std::min(options.cooldown, 1.0 - options.warmup) * all)},
-          .clip = options.clip,
-          .ema = options.ema,
-          .per_layer = options.per_layer};
+  train::TrainerOptions how{
+      .optimizer = [rule = static_cast<const train::OptimOptions&>(options)](
+                       std::vector<train::Parameter> parameters) { return train::make_optimizer(rule, std::move(parameters)); },
+      .schedule = {.decay = options.schedule,
+                   .peak = peak,
+                   .lowest = peak * options.min_lr,
+                   .warmup = static_cast<int64_t>(options.warmup * all),
+                   .total = tokens,
+                   .cooldown = static_cast<int64_t>(std::min(options.cooldown, 1.0 - options.warmup) * all)},
+      .clip = options.clip,
+      .ema = options.ema,
+      .per_layer = options.per_layer};
+  train::add_restarts(how.schedule, setup.adapters, options.batch);
+  return how;
 }
 
 lm::ModelConfig planned_config(const TrainCommand& options) {
@@ -222,16 +234,10 @@ lm::ModelConfig planned_config(const TrainCommand& options) {
   return train::fresh_model_config(options.model, {.vocab = vocab, .positions = std::max<int64_t>(1024, longest_row(options, corpora))});
 }
 
-train::TrainPlan plan_of(const TrainCommand& options, const lm::Transformer& model, const train::LanguageOptions& language) {
-  train::PlanInputs inputs{
-      .element = model->dtype() == torch::kBFloat16 ? 2 : 4, .average = options.ema > 0.0, .per_layer = options.per_layer};
-  const auto parameters = train::language_parameters(model, options.weight_decay);
-  for (const auto& parameter : parameters) {
-    inputs.trained += parameter.value.numel();
-    inputs.largest = std::max(inputs.largest, parameter.value.numel());
-  }
-  const auto optimizer = train::make_optimizer(options, parameters);
-  for (size_t i = 0; i < parameters.size(); ++i) inputs.optimizer_bytes += optimizer->state_bytes(i);
+train::TrainPlan plan_of(const TrainCommand& options, lm::Transformer model, const train::LanguageOptions& language) {
+  auto inputs = train::count_trained(train::language_parameters(model, options.weight_decay), train::lora_parameters(*model), options,
+                                     options.ema > 0.0, options.per_layer);
+  inputs.element = model->dtype() == torch::kBFloat16 ? 2 : 4;
   return train::plan_training(model->config(), language, inputs);
 }
 
@@ -258,6 +264,7 @@ TrainSetup set_up_training(const TrainCommand& options, run::Context& context, b
   for (const auto& corpus : setup.corpora) tokens.push_back(corpus.cache.tokens());
   setup.language = language_options(options, corpora, tokens);
   train::check_stages(setup.language, setup.model->config());
+  prepare_adapters(options, context, setup);
   return setup;
 }
 

@@ -20,6 +20,7 @@ struct TrainSetup {
   lm::Transformer model{nullptr};
   bool fresh = true;  // weights drawn, not read from a model
   train::LanguageOptions language;
+  train::AdapterOptions adapters;  // filled in; the model has its factors already
 };
 
 // Makes or opens the run's folder, trains or takes the tokenizer, tokenises what is not tokenised yet, builds or loads the model. Throws
@@ -37,10 +38,13 @@ torch::Dtype train_dtype(run::Dtype dtype);
 train::LanguageOptions language_options(const TrainCommand& options, const std::vector<train::CorpusName>& corpora,
                                         const std::vector<int64_t>& tokens);
 
-// Optimizer, schedule over `tokens`, clipping. `fresh`: the default rate is that of fresh weights.
-train::TrainerOptions trainer_options(const TrainCommand& options, const lm::ModelConfig& config, int64_t tokens, bool fresh);
+// Optimizer, schedule over the plan's tokens, clipping; the default rate by the model's size and by what is trained of it.
+train::TrainerOptions trainer_options(const TrainCommand& options, const TrainSetup& setup, int64_t tokens);
 
-// The optimizer's states and the rest of the plan for these parameters.
-train::TrainPlan plan_of(const TrainCommand& options, const lm::Transformer& model, const train::LanguageOptions& language);
+// Whether the model is drawn anew, not read.
+bool is_fresh(const TrainCommand& options);
+
+// The optimizer's states and the rest of the plan for what is trained of the model, its factors included.
+train::TrainPlan plan_of(const TrainCommand& options, lm::Transformer model, const train::LanguageOptions& language);
 
 }  // namespace tessera::app

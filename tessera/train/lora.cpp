@@ -129,6 +129,12 @@ std::vector<Parameter> lora_parameters(torch::nn::Module& model, double weight_d
   return parameters;
 }
 
+std::set<std::string> lora_layers(torch::nn::Module& model) {
+  std::set<std::string> paths;
+  for (const auto& named : adapted(model)) paths.insert(named.path);
+  return paths;
+}
+
 void merge_lora(torch::nn::Module& model) {
   torch::NoGradGuard no_gradient;
   for (auto&& named : adapted(model)) {
@@ -214,6 +220,22 @@ void load_lora(torch::nn::Module& model, const std::filesystem::path& folder) {
   }
   if (loaded.empty()) throw InputError("{}: adapter_model.safetensors holds no tensor; copy the adapter again", folder.string());
   for (auto& [layer, low] : loaded) layer->low_rank = std::move(low);
+}
+
+void read_lora_in_place(torch::nn::Module& model, const std::filesystem::path& folder) {
+  torch::NoGradGuard no_gradient;
+  const auto weights = tensor::Weights::open(folder / "adapter_model.safetensors");
+  const auto parameters = lora_parameters(model);
+  if (weights.tensors().size() != parameters.size())
+    throw InputError("{} has {} tensors, and the model's adapters {}; resume with the options of the run", folder.string(),
+                     weights.tensors().size(), parameters.size());
+  for (const auto& parameter : parameters) {
+    const auto saved = weights.load(kPrefix + parameter.name, torch::kFloat32);
+    if (saved.sizes() != parameter.value.sizes())
+      throw InputError("{}: {} is {}, expected {}; resume with the options of the run", folder.string(), parameter.name,
+                       tensor::shape_text(saved.sizes()), tensor::shape_text(parameter.value.sizes()));
+    parameter.value.detach().copy_(saved);
+  }
 }
 
 }  // namespace tessera::train

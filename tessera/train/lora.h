@@ -3,6 +3,7 @@
 // any model; on disk they have PEFT's layout.
 
 #include <filesystem>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -28,6 +29,9 @@ void add_lora(torch::nn::Module& model, const LoraOptions& options);
 // [out, r]; in the order of the model's layers; empty without adapters.
 std::vector<Parameter> lora_parameters(torch::nn::Module& model, double weight_decay = 0.0);
 
+// Paths of the layers that have adapters: "model.layers.0.self_attn.q_proj".
+std::set<std::string> lora_layers(torch::nn::Module& model);
+
 // Adds every adapter to its weight, in float32 whatever the weight's dtype, and takes the adapters off.
 void merge_lora(torch::nn::Module& model);
 // Takes the adapters off without adding them.
@@ -51,5 +55,8 @@ void save_lora(torch::nn::Module& model, const std::filesystem::path& folder, co
 // Hangs the adapters of a PEFT folder on the model, frozen. Throws InputError naming what is missing, of another shape or not supported (a
 // bias, a per-layer rank, DoRA).
 void load_lora(torch::nn::Module& model, const std::filesystem::path& folder);
+// Fills the adapters that the model has with the values of a PEFT folder, in the memory they have. Throws InputError when the two are not
+// of the same layers and shapes.
+void read_lora_in_place(torch::nn::Module& model, const std::filesystem::path& folder);
 
 }  // namespace tessera::train

@@ -54,7 +54,7 @@ void restart_lora(torch::nn::Module& model, Optimizer& optimizer, uint64_t seed,
   for (const auto& parameter : lora_parameters(model)) names.insert(parameter.name);
   for_each_low_rank(model, [&](const std::string& path, nn::LinearImpl& layer) {
     auto& added = *layer.low_rank;
-    layer.weight.add_(torch::mm(added.b, added.a).to(layer.weight.scalar_type()), added.scale);
+    layer.weight.copy_(torch::addmm(layer.weight.to(torch::kFloat32), added.b, added.a, 1.0, added.scale));
     // PEFT's draw: U(-1/sqrt(in), 1/sqrt(in)).
     RandomStream stream(seed, "relora/" + path);
     const double bound = 1.0 / std::sqrt(static_cast<double>(added.a.size(1)));

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <chrono>
 
+#include "tessera/train/optim/registry.h"
+
 namespace tessera::train {
 
 namespace {
@@ -37,19 +39,38 @@ int64_t activation_bytes(const lm::ModelConfig& c, const LanguageOptions& option
 
 }  // namespace
 
+PlanInputs count_trained(const std::vector<Parameter>& weights, const std::vector<Parameter>& factors, const OptimOptions& optim,
+                         bool average, bool per_layer) {
+  PlanInputs in{.head = false};
+  auto all = weights;
+  all.insert(all.end(), factors.begin(), factors.end());
+  for (const auto& parameter : all) {
+    const int64_t elements = parameter.value.numel(), bytes = static_cast<int64_t>(parameter.value.nbytes());
+    in.trained += elements;
+    in.gradients = per_layer ? std::max(in.gradients, bytes) : in.gradients + bytes;
+    if (parameter.value.scalar_type() != torch::kFloat32) in.masters += 4 * elements;
+    if (average) in.averages += 4 * elements;
+  }
+  for (const auto& parameter : factors) in.factors += static_cast<int64_t>(parameter.value.nbytes());
+  for (const auto& parameter : weights) in.head |= !parameter.matrix && parameter.value.dim() == 2;  // head, or the embedding it shares
+  const auto optimizer = make_optimizer(optim, all);
+  for (size_t i = 0; i < all.size(); ++i) in.optimizer += optimizer->state_bytes(i);
+  return in;
+}
+
 TrainPlan plan_training(const lm::ModelConfig& config, const LanguageOptions& options, const PlanInputs& inputs) {
   TrainPlan plan;
   plan.parameters = lm::parameter_count(config);
   plan.trained = inputs.trained;
   plan.steps = steps_of(options);
   plan.tokens = plan.steps * options.batch;
-  plan.weights = plan.parameters * inputs.element;
-  plan.gradients = (inputs.per_layer ? inputs.largest : inputs.trained) * inputs.element;
-  plan.masters = inputs.element == 4 ? 0 : inputs.trained * 4;
-  plan.optimizer = inputs.optimizer_bytes;
-  plan.averages = inputs.average ? inputs.trained * 4 : 0;
+  plan.weights = plan.parameters * inputs.element + inputs.factors;
+  plan.gradients = inputs.gradients;
+  plan.masters = inputs.masters;
+  plan.optimizer = inputs.optimizer;
+  plan.averages = inputs.averages;
   plan.activations = activation_bytes(config, options, inputs.element);
-  plan.head = 2 * (int64_t{16} << 20) + config.vocab * config.width * (4 + inputs.element);
+  plan.head = 2 * (int64_t{16} << 20) + (inputs.head ? config.vocab * config.width * (4 + inputs.element) : 0);
   plan.program = int64_t{300} << 20;
   int64_t products = config.vocab * config.width;  // weights that every token is multiplied by
   for (int64_t i = 0; i < config.depth(); ++i) products += lm::block_parameter_count(config, i);

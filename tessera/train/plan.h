@@ -3,17 +3,22 @@
 
 #include "tessera/lm/config.h"
 #include "tessera/train/language.h"
+#include "tessera/train/optim/options.h"
 
 namespace tessera::train {
 
 struct PlanInputs {
-  int64_t element = 4;          // bytes of a weight: 4, or 2 for bfloat16 with float32 masters
-  int64_t optimizer_bytes = 0;  // of all states, as the optimizer counts them
-  int64_t trained = 0;          // parameters that are trained
-  int64_t largest = 0;          // elements of the largest trained parameter
-  bool average = false;         // a moving average of the weights
-  bool per_layer = false;       // one gradient at a time
+  int64_t element = 4;  // bytes of a weight: 4, or 2 for bfloat16
+  // Counted over what is trained, in bytes: see count_trained.
+  int64_t trained = 0;  // elements
+  int64_t factors = 0, gradients = 0, masters = 0, averages = 0, optimizer = 0;
+  bool head = true;  // the head's weight is trained: its loss makes a gradient
 };
+
+// What training these parameters takes, beside the model's own weights. `weights`: the model's own, which are no factors hung on it.
+// `per_layer`: one gradient at a time.
+PlanInputs count_trained(const std::vector<Parameter>& weights, const std::vector<Parameter>& factors, const OptimOptions& optim,
+                         bool average, bool per_layer);
 
 struct TrainPlan {
   int64_t parameters = 0, trained = 0;

@@ -16,6 +16,9 @@ void check_schedule(const Schedule& s) {
   if (s.warmup < 0 || s.warmup > s.total) throw InputError("the warm-up is {} tokens of {}; give 0 to the whole run", s.warmup, s.total);
   if (s.cooldown < 0 || s.cooldown > s.total - s.warmup)
     throw InputError("the decay is {} tokens, and {} are left after the warm-up; give no more", s.cooldown, s.total - s.warmup);
+  if (s.restart_every < 0 || s.restart_warmup < 0 || s.restart_warmup > s.restart_every)
+    throw InputError("restarts every {} tokens with a warm-up of {}; give 0 or more, and a warm-up within a cycle", s.restart_every,
+                     s.restart_warmup);
   for (size_t i = 0; i < s.pieces.size(); ++i) {
     if (!(s.pieces[i].second >= 0.0)) throw InputError("a piece of the schedule has the factor {}; give 0 or more", s.pieces[i].second);
     if (i > 0 && s.pieces[i].first <= s.pieces[i - 1].first)
@@ -24,7 +27,7 @@ void check_schedule(const Schedule& s) {
   }
 }
 
-double rate_at(const Schedule& s, int64_t tokens) {
+static double smooth_rate_at(const Schedule& s, int64_t tokens) {
   if (tokens < s.warmup) return s.peak * static_cast<double>(tokens) / static_cast<double>(s.warmup);
   const auto between = [&](int64_t begin) {  // 0 at `begin`, 1 at the end
     if (s.total <= begin) return 1.0;
@@ -47,6 +50,13 @@ double rate_at(const Schedule& s, int64_t tokens) {
     }
   }
   return s.peak;
+}
+
+double rate_at(const Schedule& s, int64_t tokens) {
+  if (s.restart_every < 1 || tokens <= s.restart_every) return smooth_rate_at(s, tokens);
+  const int64_t begin = (tokens - 1) / s.restart_every * s.restart_every, since = tokens - begin;  // 1 to restart_every
+  if (since >= s.restart_warmup) return smooth_rate_at(s, tokens);
+  return smooth_rate_at(s, begin + s.restart_warmup) * static_cast<double>(since) / static_cast<double>(s.restart_warmup);
 }
 
 }  // namespace tessera::train

@@ -19,10 +19,13 @@ enum class Decay {
 
 struct Schedule {
   Decay decay = Decay::cosine;
-  double peak = 1e-3, lowest = 0.0;                     // rates; 0 <= lowest <= peak
-  int64_t warmup = 0;                                   // tokens over which the rate rises in a straight line from 0 to peak
-  int64_t total = 0;                                    // tokens of the whole run, 1 and up
-  int64_t cooldown = 0;                                 // wsd only: tokens of its decay
+  double peak = 1e-3, lowest = 0.0;  // rates; 0 <= lowest <= peak
+  int64_t warmup = 0;                // tokens over which the rate rises in a straight line from 0 to peak
+  int64_t total = 0;                 // tokens of the whole run, 1 and up
+  int64_t cooldown = 0;              // wsd only: tokens of its decay
+  // ReLoRA's jags (arXiv 2307.05695, section 3.2): every restart_every tokens the rate falls to 0 and rises in a straight line, over
+  // restart_warmup tokens, to where the curve then is. 0: none.
+  int64_t restart_every = 0, restart_warmup = 0;
   std::vector<std::pair<int64_t, double>> pieces = {};  // piecewise only: {tokens from which it holds, factor}, ascending
 };
 

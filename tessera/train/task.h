@@ -30,6 +30,8 @@ struct Task {
   std::vector<Parameter> parameters;
   // How many micro-batches this rank has in a step (the first is step 1), 1 and up.
   std::function<int64_t(int64_t step)> micro_batches;
+  // May be empty. Called before a step's batches on every rank; may change weights and states, the same way when it is called twice.
+  std::function<void(int64_t step, Optimizer& optimizer)> prepare_step;
   // Micro-batch `micro` of `step`. The loop asks in order and once each: a source may keep a position.
   std::function<Batch(int64_t step, int64_t micro)> batch;
   // The source's position between two steps, and back to it: the next batches are then the same ones.

@@ -72,6 +72,10 @@ StepReport Trainer::step() {
   const int64_t micros = task_.micro_batches(report.step);
   if (options_.per_layer && micros > 1)
     throw InputError("updates during the backward pass cannot accumulate {} micro-batches: each would move the weights; give one", micros);
+  if (task_.prepare_step) {
+    torch::NoGradGuard no_grad;
+    task_.prepare_step(report.step, *optimizer_);
+  }
   std::vector<Batch> batches;
   for (int64_t m = 0; m < micros; ++m) {
     batches.push_back(task_.batch(report.step, m));

@@ -227,6 +227,80 @@ TEST(Train, RanksShareTheBatchAndResumeOnAnotherNumber) {
   for (const auto& [key, value] : wanted.items()) EXPECT_NEAR(value.get<double>(), last[key].get<double>(), 1e-5) << key;
 }
 
+// Factors instead of whole matrices: a run that goes on from an earlier checkpoint repeats the losses, restarts included, and what it
+// writes is a model.
+TEST(Train, FactorsContinueWithTheSameLosses) {
+  const TemporaryFolder folder;
+  write_texts(folder);
+  for (const std::string way : {"lora", "low-rank", "relora"}) {
+    auto words = train_words(folder, way, 24);
+    words.insert(words.end(), {"--weights", way, "--lora-rank", "4", "--keep", "0"});
+    if (way == "relora") words.insert(words.end(), {"--restart-every", "8", "--restart-warmup", "3"});
+    ASSERT_EQ(Started(words, folder).wait(), 0) << way;
+    const auto whole = losses_in(folder.path(way));
+    for (const char* late : {"/checkpoint-24", "/checkpoint-20", "/latest"}) ASSERT_GT(fs::remove_all(folder.path(way + late)), 0U) << late;
+    ASSERT_EQ(saved_step(folder.path(way)), 0);
+    ASSERT_EQ(Started(words, folder).wait(), 0) << way;
+    EXPECT_EQ(losses_in(folder.path(way)), whole) << way;
+    EXPECT_FALSE(fs::exists(folder.path(way + "/adapter"))) << "embeddings were trained, too";
+    EXPECT_EQ(run_tessera({"generate", folder.path(way + "/model"), "-p", "the sea", "-n", "4"}).exit_code, 0);
+  }
+}
+
+TEST(Train, AnAdapterMergesIntoTheModelThatTheRunWrote) {
+  const TemporaryFolder folder;
+  write_texts(folder);
+  ASSERT_EQ(Started(train_words(folder, "base", 12), folder).wait(), 0);
+  const auto tune = [&](const std::string& out, const std::vector<std::string>& more) {
+    std::vector<std::string> words{"train",
+                                   "--data",
+                                   folder.path("texts"),
+                                   "--model",
+                                   folder.path("base/model"),
+                                   "--weights",
+                                   "lora",
+                                   "--length",
+                                   "16",
+                                   "--batch",
+                                   "64",
+                                   "--tokens",
+                                   "640",
+                                   "--threads",
+                                   "1",
+                                   "--dtype",
+                                   "fp32",
+                                   "--out",
+                                   folder.path(out),
+                                   "--json"};
+    words.insert(words.end(), more.begin(), more.end());
+    return run_tessera(words);
+  };
+  const auto ran = tune("lora", {});
+  ASSERT_EQ(ran.exit_code, 0) << ran.err;
+  const auto merged = run_tessera({"merge", folder.path("base/model"), folder.path("lora/adapter"), folder.path("merged"), "--json"});
+  ASSERT_EQ(merged.exit_code, 0) << merged.err;
+  EXPECT_EQ(merged.json()["layers"], 7);
+  const auto bytes = [&](const std::string& path) {
+    std::ifstream in(folder.path(path), std::ios::binary);
+    return std::string{std::istreambuf_iterator<char>(in), {}};
+  };
+  EXPECT_GT(bytes("merged/model.safetensors").size(), 1000U);
+  EXPECT_EQ(bytes("merged/model.safetensors"), bytes("lora/model/model.safetensors"));
+  EXPECT_NE(bytes("merged/model.safetensors"), bytes("base/model/model.safetensors"));
+  const auto alone = tune("alone", {"--no-merge"});
+  ASSERT_EQ(alone.exit_code, 0) << alone.err;
+  EXPECT_FALSE(fs::exists(folder.path("alone/model")));
+  EXPECT_EQ(bytes("alone/adapter/adapter_model.safetensors"), bytes("lora/adapter/adapter_model.safetensors"));
+  // What a plan counts: 7 layers, rank 8, factors of 64 x 64 and 64 x 96, 8 bytes a number and a counter each.
+  const auto plan = tune("plan", {"--dry-run"});
+  ASSERT_EQ(plan.exit_code, 0) << plan.err;
+  const int64_t numbers = 4 * 8 * (64 + 64) + 3 * 8 * (64 + 96);
+  EXPECT_EQ(plan.json()["trained"], numbers);
+  EXPECT_EQ(plan.json()["bytes"]["optimizer"], 8 * numbers + 8 * 14);
+  EXPECT_EQ(plan.json()["bytes"]["gradients"], 4 * numbers);
+  EXPECT_EQ(plan.json()["bytes"]["weights"].get<int64_t>() - 4 * plan.json()["parameters"].get<int64_t>(), 4 * numbers);
+}
+
 TEST(Train, RefusesInOneLine) {
   const TemporaryFolder folder;
   write_texts(folder);
@@ -245,6 +319,9 @@ TEST(Train, RefusesInOneLine) {
   refused({"--data", "texts", "--stages", "70M@128:books=2"}, "books is no corpus of this run");
   refused({"--data", "texts", "--optim", "adamv"}, "--optim");
   refused({"--data", "texts", "--per-layer"}, "give --clip 0");
+  refused({"--data", "texts", "--lora-rank", "4"}, "--lora-rank says nothing to --weights full");
+  refused({"--data", "texts", "--no-merge"}, "which needs --weights lora");
+  refused({"--data", "texts", "--weights", "relora", "--ema", "0.9"}, "give --ema 0");
   refused({"--resume", "new"}, "no run lies there");
   refused({"--data", "texts", "--model", "base", "--batch", "1000000", "--length", "1000", "--tokens", "1000000", "--dry-run"},
           "give a smaller --micro");

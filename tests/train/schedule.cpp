@@ -30,7 +30,20 @@ TEST(Schedule, LinearWsdPiecewiseAndConstant) {
   EXPECT_DOUBLE_EQ(rate_at({.decay = Decay::constant, .peak = 3.0, .warmup = 4, .total = 9}, 9), 3.0);
 }
 
+// ReLoRA: the rate falls to 0 at a restart and is back on the curve when the restart's warm-up ends.
+TEST(Schedule, RestartsAreJagsInTheCurve) {
+  const Schedule smooth{.decay = Decay::linear, .peak = 1.0, .lowest = 0.0, .warmup = 0, .total = 1000};
+  auto s = smooth;
+  s.restart_every = 400;
+  s.restart_warmup = 50;
+  for (const int64_t tokens : {1, 200, 400, 450, 800, 850, 1000}) EXPECT_DOUBLE_EQ(rate_at(s, tokens), rate_at(smooth, tokens)) << tokens;
+  EXPECT_DOUBLE_EQ(rate_at(s, 410), 0.55 * 0.2);
+  EXPECT_DOUBLE_EQ(rate_at(s, 825), 0.15 * 0.5);
+}
+
 TEST(Schedule, RefusesWhatIsOutOfRange) {
+  EXPECT_THROW(check_schedule({.peak = 1.0, .total = 10, .restart_every = 5, .restart_warmup = 6}), InputError);
+
   EXPECT_THROW(check_schedule({.peak = -1.0, .total = 10}), InputError);
   EXPECT_THROW(check_schedule({.peak = 1.0, .lowest = 2.0, .total = 10}), InputError);
   EXPECT_THROW(check_schedule({.peak = 1.0, .warmup = 11, .total = 10}), InputError);
