@@ -1,5 +1,6 @@
 #include <cstdlib>
 
+#include "tessera/kernels/products.h"
 #include "tessera/lm/generate.h"
 #include "tests/lm/golden.h"
 
@@ -8,6 +9,7 @@ namespace tessera::lm {
 TEST(Live, LogitsAndGreedyTokens) {
   const char *model = std::getenv("TESSERA_LIVE_MODEL"), *expected = std::getenv("TESSERA_LIVE_EXPECTED");
   if (model == nullptr || expected == nullptr) GTEST_SKIP() << "real weights are compared by ./run test --parity (tests/parity/lm.py)";
+  kernels::take_float_products();  // as the program does
   auto loaded = load_model(model, {.dtype = DtypeChoice::fp32, .device = torch::kCPU, .allow_missing = {}, .tokenizer = false});
   const auto values = tensor::Weights::open(expected);
   const auto ids = values.load("ids").clone(), logits = values.load("logits").clone(), greedy = values.load("greedy").clone();
