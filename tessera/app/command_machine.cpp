@@ -55,6 +55,7 @@ void doctor(const NoOptions&, run::Context& context) {
   context.line("threads           {}", machine["threads"].get<int>());
   context.line("memory            {}", short_bytes(machine["memory_bytes"].get<double>()));
   context.line("instruction sets  {}", fmt::join(machine["instruction_sets"].get<std::vector<std::string>>(), ", "));
+  context.line("float32 products  {}", text("float_products"));
   context.line("LibTorch          {}", text("libtorch"));
   for (const auto& device : machine["devices"]) context.line("device            {}", device["name"].get<std::string>());
   context.line("environment       {}", text("environment"));

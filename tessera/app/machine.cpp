@@ -72,6 +72,7 @@ Json machine_document() {
           {"processors", here.processors},
           {"memory_bytes", here.memory_bytes},
           {"instruction_sets", here.instruction_sets},
+          {"float_products", kernels::take_float_products() ? "oneDNN" : "LibTorch's choice"},
           {"libtorch", TORCH_VERSION},
           {"devices", device_list(here.cpu)},
           {"cache", run::cache_folder().string()},
