@@ -73,13 +73,24 @@ AttentionMask attention_mask(const MaskInputs& in, torch::Dtype dtype, torch::De
   return {.additive = additive_mask(in, dtype, device)};
 }
 
+// LibTorch's kernel; from 2.5 on it shares a head of keys among queries, before that the keys are repeated.
+template <class T>
+static T library_attention(const T& q, const T& k, const T& v, const std::optional<T>& additive, bool causal, double scale) {
+  const int64_t group = q.size(1) / k.size(1);
+  if constexpr (requires { at::scaled_dot_product_attention(q, k, v, additive, 0.0, causal, scale, true); }) {
+    return at::scaled_dot_product_attention(q, k, v, additive, 0.0, causal, scale, group > 1);
+  } else {
+    const auto each = [&](const T& t) { return group > 1 ? t.repeat_interleave(group, 1) : t; };
+    return at::scaled_dot_product_attention(q, each(k), each(v), additive, 0.0, causal, scale);
+  }
+}
+
 torch::Tensor attend(const torch::Tensor& q, const torch::Tensor& k, const torch::Tensor& v, const AttentionMask& mask, double scale) {
   if (mask.causal && kernels::attention_takes(q, k, v)) return kernels::attention(q, k, v, scale, mask.low);
   const bool square = q.size(2) == k.size(2) && !mask.low.defined();  // what LibTorch means by causal
   const auto additive = mask.causal && !square ? additive_of(mask.low, q, k.size(2)) : mask.additive;
-  const bool groups = q.size(1) != k.size(1);
-  const auto out = at::scaled_dot_product_attention(q, k, v, additive.defined() ? std::optional(additive) : std::nullopt, 0.0,
-                                                    mask.causal && square, scale, groups);  // [B, H, T, e]
+  const auto out = library_attention(q, k, v, additive.defined() ? std::optional(additive) : std::nullopt, mask.causal && square,
+                                     scale);  // [B, H, T, e]
   return out.transpose(1, 2).reshape({q.size(0), q.size(2), q.size(1) * v.size(3)});
 }
 
