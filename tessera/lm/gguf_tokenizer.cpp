@@ -3,6 +3,7 @@
 #include "tessera/lm/tokenizer_files.h"
 #include "tessera/tensor/gguf.h"
 #include "tessera/text/tokenizer.h"
+#include "tessera/text/tokenizer_json.h"
 
 // A tokenizer as the metadata llama.cpp reads: "gpt2" (byte-level BPE with the name of its splitting rule) or "llama" (SentencePiece BPE).
 namespace tessera::lm {
@@ -15,7 +16,7 @@ enum class GgufToken : int32_t { normal = 1, unknown = 2, control = 3, user_defi
 void write_tokenizer_files(const fs::path& gguf, const Json& config, const fs::path& folder) {
   const auto tokenizer = text::Tokenizer::load(gguf);
   const auto& spec = tokenizer.spec();
-  write_file(folder / "tokenizer.json", tokenizer_json(spec).dump(1, ' ', false, Json::error_handler_t::replace) + "\n");
+  write_file(folder / "tokenizer.json", text::to_tokenizer_json(spec) + "\n");
   Json roles{{"tokenizer_class", "PreTrainedTokenizerFast"}, {"clean_up_tokenization_spaces", false}};
   const auto role = [&](const char* name, const std::optional<text::TokenId>& id) {
     if (const auto piece = id ? tokenizer.piece(*id) : std::nullopt) roles[name] = *piece;
@@ -111,8 +112,8 @@ void write_gguf_tokenizer(const fs::path& source, const Json& config, tensor::Gg
     for (const auto& merge : spec.merges) merges.push_back(vocab.pieces[merge.left] + " " + vocab.pieces[merge.right]);
     writer.set("tokenizer.ggml.merges", merges);
   } else {
-    writer.set("tokenizer.ggml.add_space_prefix",
-               tokenizer.encode("a", {.add_special_tokens = false}).pieces.front().starts_with("\u2581"));
+    const auto pieces = tokenizer.encode("a", {.add_special_tokens = false}).pieces;
+    writer.set("tokenizer.ggml.add_space_prefix", !pieces.empty() && pieces.front().starts_with("\u2581"));
   }
   const auto role = [&](const char* name, const std::optional<text::TokenId>& id) {
     if (id) writer.set_u32(fmt::format("tokenizer.ggml.{}_token_id", name), static_cast<uint32_t>(*id));

@@ -4,16 +4,12 @@
 #include <filesystem>
 
 #include "tessera/lm/config.h"
-#include "tessera/text/tokenizer_spec.h"
 
 namespace tessera::tensor {
 class GgufWriter;
 }
 
 namespace tessera::lm {
-
-// `spec` as the text of a tokenizer.json that Hugging Face `tokenizers` executes.
-Json tokenizer_json(const text::TokenizerSpec& spec);
 
 // tokenizer.json, tokenizer_config.json (roles, chat template) and generation_config.json of a GGUF's vocabulary, into `folder`.
 void write_tokenizer_files(const std::filesystem::path& gguf, const Json& config, const std::filesystem::path& folder);

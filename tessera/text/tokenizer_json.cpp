@@ -4,6 +4,7 @@
 #include <map>
 
 #include "tessera/base/error.h"
+#include "tessera/text/tokenizer_json_names.h"
 
 namespace tessera::text {
 
@@ -45,14 +46,7 @@ Truncation parse_truncation(const JsonNode& node) {
   truncation.max_length = node.at("max_length").integer(0, greatest_length);
   if (const auto stride = node.find("stride")) truncation.stride = stride->integer(0, greatest_length);
   truncation.left = node.string("direction", "Right") == "Left";
-  const std::string strategy = node.string("strategy", "LongestFirst");
-  if (strategy == "OnlyFirst") {
-    truncation.strategy = Truncation::Strategy::only_first;
-  } else if (strategy == "OnlySecond") {
-    truncation.strategy = Truncation::Strategy::only_second;
-  } else if (strategy != "LongestFirst") {
-    node.at("strategy").refuse("LongestFirst, OnlyFirst or OnlySecond");
-  }
+  if (const auto strategy = node.find("strategy")) truncation.strategy = named(*strategy, truncation_strategies);
   return truncation;
 }
 

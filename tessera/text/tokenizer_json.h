@@ -1,5 +1,5 @@
 #pragma once
-// Reads tokenizer.json, and the small files beside it.
+// Reads and writes tokenizer.json; reads the small files beside it.
 
 #include <filesystem>
 #include <string>
@@ -12,6 +12,10 @@ namespace tessera::text {
 
 // The spec that a tokenizer.json describes. Throws InputError naming `source` and the field.
 TokenizerSpec parse_tokenizer_json(std::string_view json, const std::string& source);
+
+// `spec` as the text of a tokenizer.json that Hugging Face `tokenizers` executes; read again it gives the same ids and texts. Roles and
+// chat template are no part of it: tokenizer_config.json holds those.
+std::string to_tokenizer_json(const TokenizerSpec& spec);
 
 // Its steps and its model, each from its own section; nested sequences are flattened.
 void parse_normalizer(const JsonNode& node, std::vector<NormalizerStep>& steps);

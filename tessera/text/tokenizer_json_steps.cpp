@@ -1,43 +1,17 @@
 // The sections of tokenizer.json around the model.
 
-#include <array>
 #include <limits>
 #include <span>
 
 #include "tessera/base/error.h"
 #include "tessera/text/base64.h"
 #include "tessera/text/tokenizer_json.h"
+#include "tessera/text/tokenizer_json_names.h"
 #include "tessera/text/unicode.h"
 
 namespace tessera::text {
 
 namespace {
-
-template <class T>
-struct Named {
-  std::string_view name;
-  T value;
-};
-
-// The value of a name in a table; refuses other names, listing those there are.
-template <class T, size_t N>
-T named(const JsonNode& node, const std::array<Named<T>, N>& table) {
-  const std::string name = node.string();
-  std::string names;
-  for (const Named<T>& row : table) {
-    if (row.name == name) return row.value;
-    names += fmt::format("{}{}", names.empty() ? "" : ", ", row.name);
-  }
-  node.refuse("one of " + names);
-}
-
-constexpr std::array<Named<SplitBehavior>, 5> behaviors = {{{"Removed", SplitBehavior::removed},
-                                                            {"Isolated", SplitBehavior::isolated},
-                                                            {"MergedWithPrevious", SplitBehavior::merged_with_previous},
-                                                            {"MergedWithNext", SplitBehavior::merged_with_next},
-                                                            {"Contiguous", SplitBehavior::contiguous}}};
-constexpr std::array<Named<PrependScheme>, 3> schemes = {
-    {{"first", PrependScheme::first}, {"never", PrependScheme::never}, {"always", PrependScheme::always}}};
 
 // {"String": text} or {"Regex": pattern}.
 Pattern parse_pattern(const JsonNode& node) {
@@ -62,49 +36,9 @@ PrependScheme parse_scheme(const JsonNode& node) {
 }
 
 using N = NormalizerStep::Kind;
-constexpr std::array<Named<N>, 13> normalizer_kinds = {{{"NFC", N::nfc},
-                                                        {"NFD", N::nfd},
-                                                        {"NFKC", N::nfkc},
-                                                        {"NFKD", N::nfkd},
-                                                        {"Lowercase", N::lowercase},
-                                                        {"Strip", N::strip},
-                                                        {"StripAccents", N::strip_accents},
-                                                        {"Replace", N::replace},
-                                                        {"Prepend", N::prepend},
-                                                        {"BertNormalizer", N::bert},
-                                                        {"Precompiled", N::precompiled},
-                                                        {"ByteLevel", N::byte_level},
-                                                        {"Nmt", N::nmt}}};
-
 using P = PreTokenizerStep::Kind;
-constexpr std::array<Named<P>, 11> pre_tokenizer_kinds = {{{"ByteLevel", P::byte_level},
-                                                           {"Split", P::split},
-                                                           {"Digits", P::digits},
-                                                           {"Punctuation", P::punctuation},
-                                                           {"Whitespace", P::whitespace},
-                                                           {"WhitespaceSplit", P::whitespace_split},
-                                                           {"Metaspace", P::metaspace},
-                                                           {"BertPreTokenizer", P::bert},
-                                                           {"CharDelimiterSplit", P::char_delimiter},
-                                                           {"UnicodeScripts", P::unicode_scripts},
-                                                           {"FixedLength", P::fixed_length}}};
-
 using D = DecoderStep::Kind;
-constexpr std::array<Named<D>, 9> decoder_kinds = {{{"ByteLevel", D::byte_level},
-                                                    {"Metaspace", D::metaspace},
-                                                    {"WordPiece", D::wordpiece},
-                                                    {"BPEDecoder", D::bpe},
-                                                    {"ByteFallback", D::byte_fallback},
-                                                    {"Fuse", D::fuse},
-                                                    {"Strip", D::strip},
-                                                    {"Replace", D::replace},
-                                                    {"CTC", D::ctc}}};
-
 using O = PostProcessorStep::Kind;
-constexpr std::array<Named<O>, 4> post_processor_kinds = {{{"TemplateProcessing", O::template_processing},
-                                                           {"ByteLevel", O::byte_level},
-                                                           {"BertProcessing", O::bert},
-                                                           {"RobertaProcessing", O::roberta}}};
 
 // True when the node is a Sequence, whose steps under `key` have then been parsed.
 template <class Parse>

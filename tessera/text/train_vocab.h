@@ -1,5 +1,5 @@
 #pragma once
-// What training a vocabulary takes in, whatever the model: texts, a size, special tokens; and how the result is written.
+// What training a vocabulary takes in, whatever the model: texts, a size, special tokens.
 
 #include <cstdint>
 #include <functional>
@@ -34,9 +34,5 @@ using WordCounts = std::vector<std::pair<std::string, int64_t>>;
 WordCounts count_marked_words(const TextSource& next, const TrainProgress& progress);
 // Cuts each text as GPT-2 does and writes the words in the printable alphabet of byte-level BPE.
 WordCounts count_byte_words(const TextSource& next, const TrainProgress& progress);
-
-// The text of a tokenizer.json that Hugging Face `tokenizers` loads. For byte-level BPE, SentencePiece-like BPE and Unigram specs as the
-// trainers make them; throws InputError for steps beyond those.
-std::string to_tokenizer_json(const TokenizerSpec& spec);
 
 }  // namespace tessera::text

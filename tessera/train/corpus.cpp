@@ -10,6 +10,7 @@
 #include "tessera/data/prose.h"
 #include "tessera/data/records.h"
 #include "tessera/data/sources.h"
+#include "tessera/text/tokenizer_json.h"
 #include "tessera/text/train_bpe.h"
 
 namespace tessera::train {

@@ -12,6 +12,7 @@
 #include "tessera/tensor/gguf.h"
 #include "tessera/text/gguf_vocab.h"
 #include "tessera/text/stream_decode.h"
+#include "tessera/text/tokenizer_json.h"
 
 namespace tessera::text {
 namespace {
@@ -34,6 +35,25 @@ void compare_with_wheel(const std::string& model) {
 
 TEST(SentencePiece, IdsAreThoseOfTheWheel) {
   for (const char* model : {"bpe_bytes", "bpe_symbols", "unigram_bytes", "char"}) compare_with_wheel(model);
+}
+
+TEST(SentencePiece, AsATokenizerJsonItGivesTheSameIds) {
+  for (const std::string model : {"bpe_bytes", "bpe_symbols", "unigram_bytes", "char"}) {
+    SCOPED_TRACE(model);
+    const Tokenizer tokenizer = load_sentencepiece(kGolden + "sentencepiece/" + model + ".model");
+    const Tokenizer again = Tokenizer::from_json(to_tokenizer_json(tokenizer.spec()), model);
+    std::ifstream in(kGolden + "sentencepiece.json");
+    for (const auto& row : nlohmann::json::parse(in)["models"][model]) {
+      const auto text = row["text"].get<std::string>();
+      const auto ids = tokenizer.encode_ids(text);
+      EXPECT_EQ(again.encode_ids(text), ids) << text;
+      EXPECT_EQ(again.decode(ids, true), tokenizer.decode(ids, true)) << text;
+    }
+    EXPECT_GE(again.size(), tokenizer.size());
+    for (TokenId id = 0; id < tokenizer.size(); ++id) {
+      EXPECT_TRUE(!tokenizer.piece(id) || again.piece(id) == tokenizer.piece(id)) << id;
+    }
+  }
 }
 
 TEST(SentencePiece, EveryCutOfAModelEndsInOneLine) {

@@ -65,6 +65,19 @@ TEST_P(GoldenTokenizer, AnswersAsTheReferenceDoes) {
   EXPECT_EQ(pair.type_ids, golden["pair"]["types"].get<std::vector<int32_t>>());
 }
 
+TEST_P(GoldenTokenizer, WrittenAndReadAgainItAnswersTheSame) {
+  const auto golden = read_golden(golden_folder / ("tokenizer_" + GetParam() + ".json"));
+  const Tokenizer first = Tokenizer::from_json(golden["tokenizer"].dump(), GetParam());
+  const std::string written = to_tokenizer_json(first.spec());
+  const Tokenizer again = Tokenizer::from_json(written, GetParam() + " written");
+  EXPECT_EQ(to_tokenizer_json(again.spec()), written);
+  for (const auto& answer : golden["answers"]) {
+    const std::string text = answer["text"];
+    EXPECT_EQ(fnv(canonical(again, again.encode(text))), answer["hash"]) << text;
+  }
+  EXPECT_EQ(again.encode_pair("Hello there", "general  Kenobi").ids, golden["pair"]["ids"].get<std::vector<TokenId>>());
+}
+
 INSTANTIATE_TEST_SUITE_P(Families, GoldenTokenizer,
                          testing::Values("gpt2", "llama2", "llama3", "mistral", "qwen2", "qwen3", "gemma", "smollm2", "minilm", "xlmr",
                                          "t5", "o200k", "roberta", "sparse_bytes", "word_end", "word_level", "odd_steps"),

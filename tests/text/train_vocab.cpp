@@ -6,6 +6,7 @@
 
 #include "tessera/base/error.h"
 #include "tessera/text/tokenizer.h"
+#include "tessera/text/tokenizer_json.h"
 #include "tessera/text/train_bpe.h"
 #include "tessera/text/train_unigram.h"
 
