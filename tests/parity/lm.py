@@ -42,6 +42,12 @@ def cases():
     yield "gemma3", t.Gemma3TextConfig(**dict(COMMON, num_hidden_layers=7, intermediate_size=32, num_key_value_heads=1, head_dim=16), sliding_window=6, query_pre_attn_scalar=24)
     yield "gpt2", t.GPT2Config(vocab_size=96, n_embd=32, n_layer=2, n_head=4, n_positions=64, bos_token_id=1, eos_token_id=2, pad_token_id=0,
                                attn_implementation="eager", attn_pdrop=0.0, embd_pdrop=0.0, resid_pdrop=0.0)
+    # Layer kinds that follow no rule: only layer_types says them.
+    kinds = ["full_attention", "sliding_attention", "sliding_attention", "full_attention"]
+    yield "gemma3_layer_types", t.Gemma3TextConfig(**dict(COMMON, num_hidden_layers=4, intermediate_size=32, num_key_value_heads=1, head_dim=16),
+                                                   sliding_window=6, query_pre_attn_scalar=24, layer_types=kinds)
+    yield "qwen2_layer_types", t.Qwen2Config(**dict(COMMON, num_hidden_layers=3), use_sliding_window=True, sliding_window=7, max_window_layers=2,
+                                             layer_types=["sliding_attention", "full_attention", "sliding_attention"])
 
 
 def random_model(config, seed):
