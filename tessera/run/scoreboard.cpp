@@ -35,11 +35,11 @@ std::string markdown_cell(std::string_view text) {
 }
 
 struct ClaimCount {
-  size_t held = 0, measured = 0;
+  size_t all = 0, held = 0, measured = 0;
 };
 
 ClaimCount count_claims(const ScoreboardRow& row) {
-  ClaimCount count;
+  ClaimCount count{.all = row.claims.size()};
   for (const ScoreboardClaim& claim : row.claims) {
     if (claim.verdict == Verdict::held) ++count.held;
     if (claim.verdict != Verdict::not_measured) ++count.measured;
@@ -47,12 +47,17 @@ ClaimCount count_claims(const ScoreboardRow& row) {
   return count;
 }
 
+// What the runs decided; a quick run decides nothing.
+std::string claims_text(const ClaimCount& count) {
+  if (count.measured == 0) return fmt::format("none of {} claims judged yet", count.all);
+  std::string text = fmt::format("{} of {} measured claims held", count.held, count.measured);
+  if (count.all > count.measured) text += fmt::format(", {} not measured", count.all - count.measured);
+  return text;
+}
+
 std::string proven_text(const ScoreboardRow& row) {
   if (row.mode.empty()) return "not run";
-  const ClaimCount count = count_claims(row);
-  const size_t rest = row.claims.size() - count.measured;
-  std::string text = fmt::format("{} of {} measured claims held", count.held, count.measured);
-  if (rest > 0) text += fmt::format(", {} not measured", rest);
+  const std::string text = claims_text(count_claims(row));
   return row.proven.empty() ? text : text + "; " + row.proven;
 }
 
@@ -100,14 +105,17 @@ std::string method_html(const ScoreboardRow& row) {
 }
 
 std::string summary_line(const std::vector<ScoreboardRow>& rows) {
-  size_t run = 0, held = 0, measured = 0;
+  size_t run = 0, quick = 0;
+  ClaimCount total;
   for (const ScoreboardRow& row : rows) {
     const ClaimCount count = count_claims(row);
     if (!row.mode.empty()) ++run;
-    held += count.held;
-    measured += count.measured;
+    if (row.mode == mode_text(Mode::quick)) ++quick;
+    total = {.all = total.all + count.all, .held = total.held + count.held, .measured = total.measured + count.measured};
   }
-  return fmt::format("{} of {} methods reproduced; {} of {} measured claims held.", run, rows.size(), held, measured);
+  std::string text = fmt::format("{} of {} methods ran to their end; {}.", run, rows.size(), claims_text(total));
+  if (quick > 0 && total.measured == 0) text += " A quick run checks that everything works: `tessera reproduce --all` judges the claims.";
+  return text;
 }
 
 std::string ours_text(const nlohmann::ordered_json& claim) {
@@ -171,7 +179,7 @@ std::string scoreboard_html(const std::vector<ScoreboardRow>& rows) {
       "class=\"scoreboard\">"
       "<thead><tr><th scope=\"col\">Method</th><th scope=\"col\">Useful</th><th scope=\"col\">Faithful</th><th scope=\"col\">Proven</th>"
       "<th scope=\"col\">Fast</th></tr></thead><tbody>",
-      summary_line(rows));
+      markdown_inline(summary_line(rows)));
   for (const ScoreboardRow& row : rows)
     body += fmt::format("<tr><th scope=\"row\"><a href=\"#{0}\">{0}</a></th><td>{1}</td><td>{2}</td><td>{3}</td><td>{4}</td></tr>\n",
                         escape_html(row.slug), evidence_html(row.useful), evidence_html(row.faithful), proven_html(row),

@@ -49,12 +49,24 @@ TEST(Scoreboard, TakesClaimsFromADocument) {
 
 TEST(Scoreboard, MarkdownHasOneRowAMethodAndNoRowBreaks) {
   const std::string text = scoreboard_markdown(sample_rows());
-  EXPECT_THAT(text, HasSubstr("1 of 2 methods reproduced; 2 of 3 measured claims held."));
+  EXPECT_THAT(text, HasSubstr("1 of 2 methods ran to their end; 2 of 3 measured claims held, 1 not measured."));
   EXPECT_THAT(text, HasSubstr("| 2 of 3 measured claims held, 1 not measured | 1.4x Transformers |"));
   EXPECT_THAT(text, HasSubstr("| not run | not shown yet |"));
   EXPECT_THAT(text, HasSubstr("You \\| Only Cache &lt;Once>"));
   EXPECT_THAT(text, Not(HasSubstr("<script")));
   EXPECT_THAT(text, HasSubstr("not measured: needs --full"));
+}
+
+TEST(Scoreboard, AQuickRunJudgesNothingAndSaysWhatWould) {
+  auto rows = sample_rows();
+  rows[0].mode = "quick";
+  for (auto& claim : rows[0].claims) claim.verdict = Verdict::not_measured;
+  const std::string text = scoreboard_markdown(rows);
+  EXPECT_THAT(text, HasSubstr("1 of 2 methods ran to their end; none of 4 claims judged yet. A quick run checks that everything works: "
+                              "`tessera reproduce --all` judges the claims."));
+  EXPECT_THAT(text, HasSubstr("| none of 4 claims judged yet |"));
+  EXPECT_THAT(text, Not(HasSubstr("0 of 0")));
+  EXPECT_THAT(scoreboard_html(rows), HasSubstr("<code>tessera reproduce --all</code> judges the claims."));
 }
 
 TEST(Scoreboard, HtmlIsSafeAndLinksOnlyPaths) {
