@@ -51,7 +51,6 @@ def llama(gguf, windows_file):
     import llama_cpp
     from llama_cpp import llama_cpp as api
     windows = json.load(open(windows_file))
-    api.llama_log_set(api.llama_log_callback(lambda *_: None), None)
     model = llama_cpp.Llama(gguf, n_ctx=len(windows[0]), n_batch=len(windows[0]), n_ubatch=len(windows[0]), n_threads=THREADS,
                             n_threads_batch=THREADS, logits_all=True, verbose=False)
     seconds = []
