@@ -1,3 +1,5 @@
+#include <limits>
+
 #include "tessera/lm/architecture.h"
 
 // Mistral: Llama whose every layer may slide.
@@ -6,8 +8,7 @@ namespace tessera::lm {
 static void read_mistral(const ConfigReader& reader, ModelConfig& c) {
   read_llama_like(reader, c);
   if (!reader.has("sliding_window")) return;
-  c.window = reader.integer("sliding_window");
-  for (auto& layer : c.layers) layer.sliding = true;
+  set_window(c, reader.integer("sliding_window", std::nullopt, std::numeric_limits<int64_t>::min()));
 }
 
 Architecture arch_mistral() {

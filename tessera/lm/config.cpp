@@ -151,6 +151,15 @@ ModelConfig without_layers(const ModelConfig& config, const std::vector<int64_t>
   return shorter;
 }
 
+void set_window(ModelConfig& config, int64_t window) {
+  const auto sliding = std::count_if(config.layers.begin(), config.layers.end(), [](const auto& layer) { return layer.sliding; });
+  if (sliding > 0 && sliding < config.depth())
+    throw InputError("{} of {} layers have a sliding window; only one window for all layers can be changed", sliding, config.depth());
+  config.window = std::max<int64_t>(window, 0);
+  config.local_rope = config.rope;
+  for (auto& layer : config.layers) layer.sliding = window > 0;
+}
+
 void record_extensions(ModelConfig& config) {
   auto& raw = config.raw;
   for (const char* key : {"num_hidden_layers", "n_layer"}) {

@@ -72,6 +72,10 @@ inline ModelConfig fresh_config(const Json& config) { return parse_config(config
 // model). Throws InputError on an index out of range or repeated, and when no block would be left.
 ModelConfig without_layers(const ModelConfig& config, const std::vector<int64_t>& removed);
 
+// Makes every layer see the last `window` tokens, itself included, or all tokens for a window below 1. In memory: `raw` is not changed, so
+// a model saved later has its old window. Throws InputError where only some layers slide (Gemma).
+void set_window(ModelConfig& config, int64_t window);
+
 // Puts fields that Hugging Face's layout has no key for (post-norm placement, absent branches, uneven ffn widths) into raw["tessera"],
 // where parse_config finds them again. Call it after editing a config's fields by hand.
 void record_extensions(ModelConfig& config);

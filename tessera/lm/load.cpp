@@ -198,7 +198,8 @@ LoadedModel load_model(std::string_view name, const LoadOptions& options) {
   const bool folder = fs::is_directory(loaded.path);
   std::optional<tensor::GgufFile> gguf;
   if (!folder) gguf = tensor::GgufFile::open(loaded.path);
-  const auto config = folder ? read_config(loaded.path / "config.json") : parse_config(config_from_gguf(*gguf));
+  auto config = folder ? read_config(loaded.path / "config.json") : parse_config(config_from_gguf(*gguf));
+  if (options.window) set_window(config, *options.window);
   const auto dtype = choose_dtype(options, loaded.dtype_note);
   loaded.model = empty_model(config, dtype, options.device);
   load_weights(loaded.model, loaded.path, options.allow_missing);

@@ -36,6 +36,7 @@ struct LoadOptions {
   torch::Device device = torch::kCPU;
   std::vector<std::string> allow_missing = {};  // parameter names, '*' for any run of characters, that may stay at their initial values
   bool tokenizer = true;                        // false: do not read it
+  std::optional<int64_t> window = {};           // sliding window in place of the config's; see set_window
 };
 
 struct LoadedModel {
