@@ -17,7 +17,8 @@ torch::Tensor LinearImpl::forward(const torch::Tensor& x) {
   if (x.size(-1) != weight.size(1)) {
     throw InputError("a linear layer takes {} values, given {}; check the width of what runs into it", weight.size(1), x.size(-1));
   }
-  const auto y = at::linear(x, weight, bias);
+  auto y = product ? product(x, weight) : at::linear(x, weight, bias);
+  if (product && bias.defined()) y = y + bias;
   if (!low_rank || !low_rank->on) return y;
   const auto inner = at::linear(x, low_rank->a.to(x.scalar_type()));  // [..., r]
   return at::add(y, at::linear(inner, low_rank->b.to(x.scalar_type())), low_rank->scale);
@@ -76,7 +77,8 @@ void lay_together(std::initializer_list<Linear> layers, Contents contents) {
 }
 
 torch::Tensor run_together(std::initializer_list<Linear> layers, const torch::Tensor& x) {
-  const bool plain = std::none_of(layers.begin(), layers.end(), [](Linear layer) { return layer->low_rank && layer->low_rank->on; });
+  const bool plain =
+      std::none_of(layers.begin(), layers.end(), [](Linear layer) { return layer->product || (layer->low_rank && layer->low_rank->on); });
   if (plain) {
     std::vector<torch::Tensor> weights, biases;
     for (auto layer : layers) {

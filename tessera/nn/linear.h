@@ -4,6 +4,7 @@
 
 #include <torch/torch.h>
 
+#include <functional>
 #include <initializer_list>
 #include <optional>
 
@@ -25,6 +26,8 @@ class LinearImpl : public torch::nn::Module {
   torch::Tensor forward(const torch::Tensor& x);
 
   torch::Tensor weight, bias;
+  // Instead of the exact x weight^T, where it is set: numerics that a method studies, such as FP8. Same shapes.
+  std::function<torch::Tensor(const torch::Tensor& x, const torch::Tensor& weight)> product;
   std::optional<LowRank> low_rank;  // no parameter of the module: a checkpoint's names stay those of the plain layer
 };
 TORCH_MODULE(Linear);

@@ -97,13 +97,13 @@ Figures evaluate_language(lm::Transformer model, const std::vector<TokenCache>& 
   return {{"eval/loss", mean}, {"eval/perplexity", std::exp(mean)}};
 }
 
-// The head's weight [V, D].
+}  // namespace
+
 torch::Tensor head_weight(const lm::Transformer& model) {
   if (model->config().tied_head) return model->embed_tokens;
   return *model->named_parameters().find("lm_head.weight");
 }
 
-// Loads weights into the memory that the parameters have: masters and fused neighbours share it.
 void read_in_place(lm::Transformer model, const std::filesystem::path& folder) {
   torch::NoGradGuard no_grad;
   std::vector<torch::Tensor> places;
@@ -115,8 +115,6 @@ void read_in_place(lm::Transformer model, const std::filesystem::path& folder) {
     item.value().set_data(places[i++]);
   }
 }
-
-}  // namespace
 
 void check_stages(const LanguageOptions& options, const lm::ModelConfig& config) {
   if (options.stages.empty()) throw InputError("there is no stage to train; give tokens and a length");

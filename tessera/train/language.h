@@ -37,6 +37,12 @@ struct LanguageRows {
 };
 torch::Tensor language_loss(const lm::Transformer& model, const LanguageRows& rows, bool recompute);
 
+// The head's weight [V, D]: the embedding's where it is tied.
+torch::Tensor head_weight(const lm::Transformer& model);
+
+// Reads a folder's weights into the memory that the parameters have: masters and fused neighbours share it.
+void read_in_place(lm::Transformer model, const std::filesystem::path& folder);
+
 // The parameters of a model as the optimizer sees them: names of the checkpoint, decay and the mark of matrices inside layers.
 std::vector<Parameter> language_parameters(const lm::Transformer& model, double weight_decay);
 
