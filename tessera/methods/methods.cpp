@@ -4,7 +4,7 @@
 
 // One line a method, and nothing else changes when one is added: M(shortgpt) stands for tessera/methods/shortgpt/method.cpp, whose
 // `run::Method tessera::shortgpt::card()` is the method's table of contents.
-#define METHODS(M) M(galore) M(shortgpt)
+#define METHODS(M) M(danube) M(galore) M(shortgpt)
 
 #define DECLARE_CARD(slug) \
   namespace slug {         \

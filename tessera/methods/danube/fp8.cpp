@@ -34,6 +34,11 @@ double DelayedScale::scale() const {
   return most > 0.0 ? largest(format_) / most : 1.0;
 }
 
+void DelayedScale::restore(const std::vector<double>& history) {
+  if (history.size() > steps_) throw InputError("an FP8 history of {} steps for scales that keep {}", history.size(), steps_);
+  largest_.assign(history.begin(), history.end());
+}
+
 torch::Tensor DelayedScale::through(const torch::Tensor& x) {
   torch::NoGradGuard no_grad;
   if (x.numel() == 0) return x;

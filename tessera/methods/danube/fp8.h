@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <vector>
 
 namespace tessera::danube {
 
@@ -40,6 +41,9 @@ class DelayedScale {
   double scale() const;  // of the next tensor; 1 before the first
   const Fp8Losses& losses() const { return losses_; }
   void forget_losses() { losses_ = {}; }
+  // What the next scale depends on, oldest first: a checkpoint stores it. restore throws InputError for more than `steps` values.
+  std::vector<double> history() const { return {largest_.begin(), largest_.end()}; }
+  void restore(const std::vector<double>& history);
 
  private:
   Fp8 format_;

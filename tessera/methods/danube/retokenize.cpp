@@ -57,4 +57,26 @@ torch::Tensor retokenized(const torch::Tensor& table, const std::vector<int64_t>
   return made;
 }
 
+lm::Transformer retokenized_model(const lm::Transformer& model, const std::vector<int64_t>& from, uint64_t seed, const RoleIds& ids) {
+  torch::NoGradGuard no_grad;
+  auto raw = model->config().raw;
+  raw["vocab_size"] = from.size();
+  const auto role = [&](const char* key, const std::optional<int64_t>& id) { raw[key] = id ? lm::Json(*id) : lm::Json(); };
+  role("bos_token_id", ids.bos);
+  role("eos_token_id", ids.eos);
+  role("pad_token_id", ids.pad);
+  lm::Transformer made(lm::parse_config(raw));
+  made->to(model->device(), model->dtype());
+  const auto old = model->named_parameters();
+  for (auto& item : made->named_parameters()) {
+    const auto& source = *old.find(item.key());
+    const bool table = item.key() == "model.embed_tokens.weight" || item.key() == "lm_head.weight";
+    item.value().set_requires_grad(false);
+    item.value().copy_(table ? retokenized(source, from, model->config().init_std, seed, item.key()) : source);
+  }
+  made->fuse();
+  made->eval();
+  return made;
+}
+
 }  // namespace tessera::danube

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "tessera/lm/model.h"
 #include "tessera/text/tokenizer.h"
 
 namespace tessera::danube {
@@ -23,5 +24,12 @@ double mapped_fraction(const std::vector<int64_t>& from);  // of all new pieces;
 // A table [V_old, D] of embedding or head for the new vocabulary: [V_new, D], row i a copy of row from[i], else N(0, std), which depends on
 // seed, name and i alone. Throws InputError for a row that the table has not.
 torch::Tensor retokenized(const torch::Tensor& table, const std::vector<int64_t>& from, double std, uint64_t seed, const std::string& name);
+
+// The same model over the new vocabulary: every other weight is copied. `ids` replace the config's bos_token_id, eos_token_id and
+// pad_token_id. New rows are N(0, the config's initializer_range).
+struct RoleIds {
+  std::optional<int64_t> bos, eos, pad;
+};
+lm::Transformer retokenized_model(const lm::Transformer& model, const std::vector<int64_t>& from, uint64_t seed, const RoleIds& ids);
 
 }  // namespace tessera::danube
