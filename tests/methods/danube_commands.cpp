@@ -125,6 +125,13 @@ TEST_F(DanubeCommands, SftLearnsAnswersAndWritesAChatModel) {
   const auto answer =
       run(generate_command(), {{"model", {path("run-sft/model")}}, {"prompt", {"the sea"}}, {"as-chat", {"true"}}, {"max-new", {"8"}}});
   EXPECT_THAT(answer["text"].get<std::string>(), testing::HasSubstr("the"));
+  auto adapted = options;
+  adapted["lora-r"] = {"2"};
+  adapted["merge"] = {"true"};
+  const auto merged = run(sft_command(), adapted, path("run-lora"));
+  EXPECT_LT(merged["smoothed"], 5.5);
+  EXPECT_TRUE(fs::exists(folder_ / "run-lora/adapter/adapter_config.json"));
+  EXPECT_NE(read_file(folder_ / "run-lora/model/model.safetensors"), read_file(folder_ / "model/model.safetensors"));
   write_file(folder_ / "empty.jsonl", "");
   EXPECT_THAT(message(sft_command(), {{"model", {path("model")}}, {"data", {path("empty.jsonl")}}}), testing::HasSubstr("empty.jsonl"));
   write_file(folder_ / "role.jsonl", R"({"messages": [{"role": "wizard", "content": "x"}, {"role": "assistant", "content": "y"}]})"
