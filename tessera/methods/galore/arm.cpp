@@ -83,12 +83,31 @@ static train::OptimOptions galore(const std::string& name, const Plan& plan, int
 
 std::vector<Arm> arms_of(const Plan& plan) {
   return {
-      {.key = "A", .name = "AdamW, full rank", .optim = {.name = "adamw"}, .matrix_rate = 0.0025, .other_rate = 0.01, .seeds = plan.seeds},
-      {.key = "B", .name = "GaLore-AdamW", .optim = galore("galore-adamw", plan, plan.gap), .seeds = plan.seeds},
-      {.key = "F", .name = "GaLore-AdamW8bit", .optim = galore("galore-adamw8bit", plan, plan.gap), .seeds = plan.seeds},
-      {.key = "C", .name = "W = B A", .weights = Weights::low_rank, .optim = {.name = "adamw"}, .matrix_rate = 0.003},
-      {.key = "D", .name = "GaLore-AdamW, first subspace kept", .optim = galore("galore-adamw", plan, 1'000'000)},
-      {.key = "E", .name = "LoRA on a random base", .weights = Weights::lora, .optim = {.name = "adamw"}, .matrix_rate = 0.003}};
+      {.key = "A", .name = "AdamW, full rank", .optim = {.name = "adamw"}, .matrix_rate = 0.001, .other_rate = 0.02, .seeds = plan.seeds},
+      {.key = "B",
+       .name = "GaLore-AdamW",
+       .optim = galore("galore-adamw", plan, plan.gap),
+       .matrix_rate = 0.02,
+       .other_rate = 0.02,
+       .seeds = plan.seeds},
+      {.key = "F",
+       .name = "GaLore-AdamW8bit",
+       .optim = galore("galore-adamw8bit", plan, plan.gap),
+       .matrix_rate = 0.02,
+       .other_rate = 0.02,
+       .seeds = plan.seeds},
+      {.key = "C", .name = "W = B A", .weights = Weights::low_rank, .optim = {.name = "adamw"}, .matrix_rate = 0.001, .other_rate = 0.02},
+      {.key = "D",
+       .name = "GaLore-AdamW, first subspace kept",
+       .optim = galore("galore-adamw", plan, 1'000'000),
+       .matrix_rate = 0.02,
+       .other_rate = 0.02},
+      {.key = "E",
+       .name = "LoRA on a random base",
+       .weights = Weights::lora,
+       .optim = {.name = "adamw"},
+       .matrix_rate = 0.0025,
+       .other_rate = 0.01}};
 }
 
 ArmResult run_arm(const Arm& arm, const Plan& plan, const Prose& prose, uint64_t seed) {

@@ -49,7 +49,7 @@ struct Prose {
 enum class ProseFor { claims, quick, rates };
 Prose real_prose(ProseFor use);
 
-// The six arms, with the rates that `tessera galore tune` found best.
+// The six arms, with the rates that `tessera galore tune --steps 200` found best.
 std::vector<Arm> arms_of(const Plan& plan);
 
 struct ArmResult {
