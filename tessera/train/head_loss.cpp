@@ -1,8 +1,7 @@
 #include "tessera/train/head_loss.h"
 
-#include "tessera/base/error.h"
 #include "tessera/kernels/cross_entropy_grad.h"
-#include "tessera/tensor/shapes.h"
+#include "tessera/train/head_rows.h"
 
 namespace tessera::train {
 
@@ -58,14 +57,7 @@ struct HeadLoss : torch::autograd::Function<HeadLoss> {
 
 torch::Tensor head_loss(const torch::Tensor& hidden, const torch::Tensor& weight, const torch::Tensor& targets,
                         const HeadLossOptions& options) {
-  const auto [n, d] = tensor::dims<2>(hidden, "hidden");
-  const auto [v, width] = tensor::dims<2>(weight, "the head's weight");
-  if (width != d || targets.dim() != 1 || targets.size(0) != n || hidden.scalar_type() != weight.scalar_type()) {
-    throw InputError("head_loss of hidden {} with a weight {} and targets {}; expected [N, D], [V, D], [N], and one dtype",
-                     tensor::shape_text(hidden.sizes()), tensor::shape_text(weight.sizes()), tensor::shape_text(targets.sizes()));
-  }
-  const int64_t chunk =
-      options.chunk > 0 ? options.chunk : std::clamp<int64_t>((int64_t{16} << 20) / (v * weight.element_size()), 64, 4096);
+  const int64_t chunk = head_rows("head_loss", hidden, weight, targets, options.chunk);
   if (!torch::GradMode::is_enabled()) return HeadLoss::apply(hidden.detach(), weight.detach(), targets, chunk);
   return HeadLoss::apply(hidden, weight, targets, chunk);
 }

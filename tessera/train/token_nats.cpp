@@ -1,7 +1,6 @@
 #include "tessera/train/token_nats.h"
 
-#include "tessera/base/error.h"
-#include "tessera/tensor/shapes.h"
+#include "tessera/train/head_rows.h"
 
 namespace tessera::train {
 
@@ -59,13 +58,7 @@ struct TokenNats : torch::autograd::Function<TokenNats> {
 }  // namespace
 
 torch::Tensor token_nats(const torch::Tensor& hidden, const torch::Tensor& weight, const torch::Tensor& targets, int64_t chunk) {
-  const auto [n, d] = tensor::dims<2>(hidden, "hidden");
-  const auto [v, width] = tensor::dims<2>(weight, "the head's weight");
-  if (width != d || targets.dim() != 1 || targets.size(0) != n || hidden.scalar_type() != weight.scalar_type()) {
-    throw InputError("token_nats of hidden {} with a weight {} and targets {}; expected [N, D], [V, D], [N], and one dtype",
-                     tensor::shape_text(hidden.sizes()), tensor::shape_text(weight.sizes()), tensor::shape_text(targets.sizes()));
-  }
-  if (chunk <= 0) chunk = std::clamp<int64_t>((int64_t{4} << 20) / v, 64, 4096);
+  chunk = head_rows("token_nats", hidden, weight, targets, chunk);
   return TokenNats::apply(hidden, weight, targets, chunk);
 }
 

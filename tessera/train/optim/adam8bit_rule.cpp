@@ -31,10 +31,9 @@ static kernels::Adam8Item adam8_item(const RuleItem& item, const torch::Tensor& 
 RuleStep Adam8bitUpdate::step(const RuleItem& item, bool owned) const {
   if (item.grad.numel() < least_elements) return small_.step(item, owned);
   const auto factors = adam_factors(options_, item.t, item.lr);
-  const bool in_place = owned && item.grad.scalar_type() == torch::kFloat32;
-  const auto direction = in_place ? item.grad : item.grad.to(torch::kFloat32, false, true);
+  const auto direction = direction_over(item, owned);
   const auto job = adam8_item(item, {}, direction, factors);
-  kernels::adam8_step({&job, 1}, {.beta1 = options_.beta1, .beta2 = options_.beta2, .eps = options_.eps});
+  kernels::adam8_step({&job, 1}, rates_of(options_));
   return {direction, factors.step, kept_share(item), true};
 }
 
@@ -49,7 +48,7 @@ void Adam8bitUpdate::move(std::span<const RuleItem> items) const {
     }
   }
   small_.move(small);
-  kernels::adam8_step(jobs, {.beta1 = options_.beta1, .beta2 = options_.beta2, .eps = options_.eps});
+  kernels::adam8_step(jobs, rates_of(options_));
 }
 
 std::vector<torch::Tensor> Adam8bitUpdate::moments(std::span<torch::Tensor> state) const {

@@ -2,9 +2,9 @@
 
 #include <cmath>
 
-#include "tessera/kernels/adam.h"
-
 namespace tessera::train {
+
+kernels::AdamRule rates_of(const AdamOptions& options) { return {.beta1 = options.beta1, .beta2 = options.beta2, .eps = options.eps}; }
 
 AdamFactors adam_factors(const AdamOptions& options, int64_t t, double lr) {
   const double left1 = 1.0 - std::pow(options.beta1, t), left2 = 1.0 - std::pow(options.beta2, t);
@@ -18,11 +18,10 @@ std::vector<StateSlot> AdamUpdate::layout(const std::vector<int64_t>& shape) con
 
 RuleStep AdamUpdate::step(const RuleItem& item, bool owned) const {
   const auto factors = adam_factors(options_, item.t, item.lr);
-  const bool in_place = owned && item.grad.scalar_type() == torch::kFloat32;
-  const auto direction = in_place ? item.grad : item.grad.to(torch::kFloat32, false, true);
+  const auto direction = direction_over(item, owned);
   const kernels::AdamItem job{
       .value = {}, .grad = direction, .exp_avg = item.state[0], .exp_avg_sq = item.state[1], .root_scale = factors.root_scale};
-  kernels::adam_step({&job, 1}, {.beta1 = options_.beta1, .beta2 = options_.beta2, .eps = options_.eps});
+  kernels::adam_step({&job, 1}, rates_of(options_));
   return {direction, factors.step, kept_share(item), options_.form == AdamForm::uncorrected};
 }
 
@@ -40,7 +39,7 @@ void AdamUpdate::move(std::span<const RuleItem> items) const {
                     .keep = kept_share(item),
                     .keep_after = options_.form == AdamForm::uncorrected});
   }
-  kernels::adam_step(jobs, {.beta1 = options_.beta1, .beta2 = options_.beta2, .eps = options_.eps});
+  kernels::adam_step(jobs, rates_of(options_));
 }
 
 std::vector<torch::Tensor> AdamUpdate::moments(std::span<torch::Tensor> state) const {

@@ -1,6 +1,7 @@
 #pragma once
 // AdamW (Loshchilov and Hutter, arXiv 1711.05101) as one kernel pass.
 
+#include "tessera/kernels/adam.h"
 #include "tessera/train/optim/rule.h"
 
 namespace tessera::train {
@@ -16,6 +17,9 @@ struct AdamOptions {
   AdamForm form = AdamForm::corrected;
   torch::Dtype state_dtype = torch::kFloat32;  // or bfloat16: halves the state, loses digits of v
 };
+
+// What the kernels read of the options.
+kernels::AdamRule rates_of(const AdamOptions& options);
 
 // What t updates make of the rates: step multiplies the direction, root_scale sqrt(v).
 struct AdamFactors {

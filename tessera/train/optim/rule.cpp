@@ -2,6 +2,11 @@
 
 namespace tessera::train {
 
+torch::Tensor direction_over(const RuleItem& item, bool owned) {
+  if (owned && item.grad.scalar_type() == torch::kFloat32) return item.grad;
+  return item.grad.to(torch::kFloat32, false, true);
+}
+
 void take_step(const torch::Tensor& value, const RuleStep& step) {
   if (!step.keep_after && step.keep != 1.0) value.mul_(step.keep);
   value.sub_(step.direction, step.factor);

@@ -38,6 +38,9 @@ class UpdateRule {
   virtual void set_moments(std::span<torch::Tensor> /* state */, const std::vector<torch::Tensor>& /* moments */) const {}
 };
 
+// What a rule may write its direction over: the gradient itself where it is `owned` and float32, else a float32 copy.
+torch::Tensor direction_over(const RuleItem& item, bool owned);
+
 // value <- the step, decay included.
 void take_step(const torch::Tensor& value, const RuleStep& step);
 
