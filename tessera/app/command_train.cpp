@@ -173,12 +173,13 @@ TrainSetup set_up_on(train::Collective& ranks, const TrainCommand& options, run:
   return setup;
 }
 
-std::shared_ptr<train::MixedTokens> mixed_of(TrainSetup& setup, const run::Context& context) {
+std::shared_ptr<train::MixedTokens> mixed_of(TrainSetup& setup, train::Packing packing, const run::Context& context) {
   int64_t longest = 2;
   for (const auto& stage : setup.language.stages) longest = std::max(longest, stage.length);
   return std::make_shared<train::MixedTokens>(
       std::move(setup.corpora),
-      train::MixedTokensOptions{.seed = context.settings().seed, .piece = longest, .mask_documents = setup.language.mask_documents});
+      train::MixedTokensOptions{
+          .seed = context.settings().seed, .piece = longest, .mask_documents = setup.language.mask_documents, .packing = packing});
 }
 
 void announce(const TrainSetup& setup, const train::TrainPlan& plan, const train::Trainer& trainer, run::Context& context) {
@@ -199,8 +200,8 @@ void train_model(const TrainCommand& options, run::Context& context) {
   const bool first = ranks->rank() == 0;
   auto how = trainer_options(options, setup, plan.tokens);
   how.ranks = ranks;
-  auto task = train::language_task(setup.model, mixed_of(setup, context), first ? setup.held_out : std::vector<train::TokenCache>{},
-                                   setup.language, write);
+  auto task = train::language_task(setup.model, mixed_of(setup, options.packing, context),
+                                   first ? setup.held_out : std::vector<train::TokenCache>{}, setup.language, write);
   train::adapt_task(task, setup.model, setup.adapters, context.settings().seed, options.weight_decay);
   train::Trainer trainer(std::move(task), std::move(how));
   if (setup.checkpoint) trainer.read(*setup.checkpoint);

@@ -22,19 +22,6 @@ std::string model_help() {
   return help + "a config.json, or a model to continue from";
 }
 
-void check_train(const TrainCommand& options) {
-  if (options.data.empty()) throw InputError("--data is missing; give --data FOLDER, a file, or a source's name");
-  if (options.per_layer && options.clip > 0.0)
-    throw InputError("--per-layer cannot clip: the global norm needs every gradient first; give --clip 0");
-  if (options.lr && options.min_lr > 1.0) throw InputError("--min-lr {}: a share of the rate; give 0 to 1", options.min_lr);
-  train::check_optim_options(options);
-  train::check_adapters(options);
-  if (!options.merge && options.weights != train::Weights::lora)
-    throw InputError("--no-merge leaves an adapter beside its model, which needs --weights lora; leave it out");
-  if (options.ema > 0.0 && options.weights == train::Weights::relora)
-    throw InputError("--ema averages factors, and relora begins them anew at every restart; give --ema 0");
-}
-
 // "70M" -> 70'000'000; nothing when it is no number.
 std::optional<int64_t> read_count(const std::string& text) {
   double value = 0.0;
@@ -45,6 +32,43 @@ std::optional<int64_t> read_count(const std::string& text) {
   const double count = value * factor;
   if (factor == 0 || count > 9e15 || count < 1) return std::nullopt;
   return static_cast<int64_t>(std::llround(count));
+}
+
+std::optional<double> read_real(const std::string& text) {
+  double value = 0.0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size() || !std::isfinite(value)) return std::nullopt;
+  return value;
+}
+
+void check_pieces(const TrainCommand& options) {
+  const bool piecewise = options.schedule == Decay::piecewise;
+  if (piecewise == options.pieces.empty())
+    throw InputError("{}", piecewise ? "--schedule piecewise needs --pieces FROM=FACTOR,..., such as 0.8=0.316,0.9=0.1"
+                                     : "--pieces belong to --schedule piecewise; give it, too");
+  constexpr int64_t run = int64_t{1} << 50;  // shares and counts of it ascend alike
+  int64_t last = -1;
+  for (const auto& [from, factor] : pieces_of(options, run)) {
+    if (from <= last) throw InputError("--pieces begin at ascending places; one of them lies before the one in front of it");
+    last = from;
+  }
+}
+
+void check_train(const TrainCommand& options) {
+  if (options.data.empty()) throw InputError("--data is missing; give --data FOLDER, a file, or a source's name");
+  if (options.per_layer && options.clip > 0.0)
+    throw InputError("--per-layer cannot clip: the global norm needs every gradient first; give --clip 0");
+  if (options.lr && options.min_lr > 1.0) throw InputError("--min-lr {}: a share of the rate; give 0 to 1", options.min_lr);
+  train::check_optim_options(options);
+  train::check_adapters(options);
+  check_pieces(options);
+  if (options.accumulate == Accumulate::low_rank && (!options.per_layer || !options.name.starts_with("galore")))
+    throw InputError(
+        "--accum lowrank adds up gradients in GaLore's subspaces; give --optim galore-adamw (or another galore) and --per-layer");
+  if (!options.merge && options.weights != train::Weights::lora)
+    throw InputError("--no-merge leaves an adapter beside its model, which needs --weights lora; leave it out");
+  if (options.ema > 0.0 && options.weights == train::Weights::relora)
+    throw InputError("--ema averages factors, and relora begins them anew at every restart; give --ema 0");
 }
 
 [[noreturn]] void refuse_stage(const std::string& stage, const std::string& why) {
@@ -81,6 +105,22 @@ train::Stage read_stage(const std::string& text, const std::vector<std::string>&
 }
 
 }  // namespace
+
+std::vector<std::pair<int64_t, double>> pieces_of(const TrainCommand& options, int64_t tokens) {
+  std::vector<std::pair<int64_t, double>> pieces;
+  for (const auto& text : options.pieces) {
+    const auto equals = text.find('=');
+    const auto share = read_real(text.substr(0, equals));
+    const auto count = read_count(text.substr(0, equals));
+    const auto factor = equals == std::string::npos ? std::nullopt : read_real(text.substr(equals + 1));
+    const bool is_share = share && *share >= 0.0 && *share < 1.0;
+    if (!factor || *factor < 0.0 || (!is_share && !count))
+      throw InputError("--pieces {}: give FROM=FACTOR, FROM a share below 1 or a number of tokens, such as 0.8=0.1 or 70M=0.1",
+                       tessera::quoted(text));
+    pieces.emplace_back(is_share ? static_cast<int64_t>(*share * static_cast<double>(tokens)) : *count, *factor);
+  }
+  return pieces;
+}
 
 std::vector<train::Stage> stages_of(const TrainCommand& options, const std::vector<std::string>& corpora) {
   std::vector<train::Stage> stages;
@@ -129,9 +169,18 @@ void add_budget_options(Table& table) {
       .number("batch", &Command::batch, run::Range{2, 1e9}, "tokens of an optimizer step")
       .number("micro", &Command::micro, run::Range{0, 1e6}, "rows of one forward pass, less memory; 0: all of a step")
       .list("stages", &Command::stages, "instead of tokens and length: TOKENS@LENGTH[:CORPUS=SHARE+..] one after another")
+      .choice("packing", &Command::packing,
+              {{"concatenate", train::Packing::concatenate, "text after text without a gap"},
+               {"whole", train::Packing::whole, "as many whole texts as fit, then padding"},
+               {"single", train::Packing::single, "one text a row, then padding"}},
+              "how texts fill rows")
       .flag("mask-documents", &Command::mask_documents, "attention and positions stay within a document")
       .flag("recompute", &Command::recompute, "keep only each block's input for the backward pass: less memory, a third more work")
-      .flag("per-layer", &Command::per_layer, "move each weight during the backward pass and drop its gradient; needs --clip 0");
+      .flag("per-layer", &Command::per_layer, "move each weight during the backward pass and drop its gradient; needs --clip 0")
+      .choice("accum", &Command::accumulate,
+              {{"full", Accumulate::full, "as they are"},
+               {"lowrank", Accumulate::low_rank, "in the optimizer's subspaces: --per-layer with several micro-batches"}},
+              "galore: where the gradients of micro-batches add up");
 }
 
 void add_rate_options(Table& table) {
@@ -141,8 +190,10 @@ void add_rate_options(Table& table) {
               {{"cosine", Decay::cosine, "half a cosine to the lowest rate"},
                {"linear", Decay::linear, "a straight line"},
                {"wsd", Decay::wsd, "the peak, then a straight line over the last --cooldown"},
-               {"constant", Decay::constant, "the peak"}},
+               {"constant", Decay::constant, "the peak"},
+               {"piecewise", Decay::piecewise, "the peak times the factors of --pieces"}},
               "how the rate falls after the warm-up")
+      .list("pieces", &Command::pieces, "piecewise: FROM=FACTOR one after another, FROM a share of the run or tokens: 0.8=0.316,0.9=0.1")
       .number("warmup", &Command::warmup, run::Range{0, 1}, "share of the tokens over which the rate rises")
       .number("cooldown", &Command::cooldown, run::Range{0, 1}, "share of the tokens of wsd's fall")
       .number("clip", &Command::clip, run::Range{0}, "largest norm of the gradient; 0: any")

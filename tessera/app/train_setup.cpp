@@ -218,7 +218,9 @@ train::TrainerOptions trainer_options(const TrainCommand& options, const TrainSe
                    .cooldown = static_cast<int64_t>(std::min(options.cooldown, 1.0 - options.warmup) * all)},
       .clip = options.clip,
       .ema = options.ema,
-      .per_layer = options.per_layer};
+      .per_layer = options.per_layer,
+      .accumulate_low_rank = options.accumulate == Accumulate::low_rank};
+  how.schedule.pieces = pieces_of(options, tokens);
   train::add_restarts(how.schedule, setup.adapters, options.batch);
   return how;
 }
@@ -235,8 +237,9 @@ lm::ModelConfig planned_config(const TrainCommand& options) {
 }
 
 train::TrainPlan plan_of(const TrainCommand& options, lm::Transformer model, const train::LanguageOptions& language) {
-  auto inputs = train::count_trained(train::language_parameters(model, options.weight_decay), train::lora_parameters(*model), options,
-                                     options.ema > 0.0, options.per_layer);
+  auto inputs = train::count_trained(
+      train::language_parameters(model, options.weight_decay), train::lora_parameters(*model), options,
+      {.average = options.ema > 0.0, .per_layer = options.per_layer, .accumulate_low_rank = options.accumulate == Accumulate::low_rank});
   inputs.element = model->dtype() == torch::kBFloat16 ? 2 : 4;
   return train::plan_training(model->config(), language, inputs);
 }

@@ -19,6 +19,15 @@ AcrossRanks::AcrossRanks(std::vector<torch::Tensor> leaves, std::unique_ptr<Opti
       sharded_(shard(optimizer, ranks_)),
       reducer_(std::move(leaves), ranks_, BucketOptions{.owners = sharded_.owners()}) {}
 
+void AcrossRanks::share_start(const std::vector<Parameter>& parameters, Collective& ranks) {
+  torch::NoGradGuard no_grad;
+  for (const auto& parameter : parameters) {
+    const auto whole = parameter.value.detach().contiguous();
+    ranks.broadcast(whole, 0);
+    if (!whole.is_alias_of(parameter.value)) parameter.value.detach().copy_(whole);
+  }
+}
+
 std::vector<int64_t> AcrossRanks::sum(std::vector<int64_t> values) const {
   auto all = torch::tensor(values, torch::kInt64);
   ranks_->all_reduce(all);

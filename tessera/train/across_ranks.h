@@ -14,6 +14,9 @@ class AcrossRanks {
   // Takes the leaves' hooks; wraps `optimizer` into one with sharded states (ZeRO-1).
   AcrossRanks(std::vector<torch::Tensor> leaves, std::unique_ptr<Optimizer>& optimizer, std::shared_ptr<Collective> ranks);
 
+  // Gives the leaves of rank 0 to all ranks: called before anything is made from them.
+  static void share_start(const std::vector<Parameter>& parameters, Collective& ranks);
+
   // Sums over ranks, the same on all of them.
   std::vector<int64_t> sum(std::vector<int64_t> values) const;
   double sum(double value) const;  // within about 2^-40 of the sum; not finite when any rank's is not

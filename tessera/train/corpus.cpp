@@ -28,7 +28,8 @@ CorpusName split_weight(const std::string& word) {
   const auto equals = word.rfind('=');
   if (fs::exists(word) || equals == std::string::npos) return {.name = {}, .given = word};
   CorpusName corpus{.name = {}, .given = word.substr(0, equals)};
-  const std::string number = word.substr(equals + 1);
+  std::string number = word.substr(equals + 1);
+  if (number.ends_with("%")) number.pop_back();  // weights are shares of their sum: 70% and 30% are 7 and 3
   const auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), corpus.weight);
   if (error != std::errc() || end != number.data() + number.size() || !(corpus.weight > 0.0) || !std::isfinite(corpus.weight))
     throw InputError("--data {}: its weight is {}; give a number above 0", tessera::quoted(word), tessera::quoted(number));

@@ -56,7 +56,33 @@ void MixedTokens::advance(size_t corpus, int64_t tokens) {
   }
 }
 
-void MixedTokens::skip(int64_t length, const std::vector<double>& weights) { advance(draw(weights), length); }
+// Whether the rest of the present piece joins a row that holds `taken` tokens of `length`.
+bool MixedTokens::fits(size_t corpus, int64_t taken, int64_t length) const {
+  if (taken == 0) return true;
+  const auto& piece = piece_at(corpus);
+  return options_.packing == Packing::whole && piece.end - piece.begin - cursors_[corpus].offset <= length - taken;
+}
+
+// Takes the rest of the present piece, at most `most` tokens, into the row (null: passes over it). Returns how many.
+int64_t MixedTokens::take(size_t corpus, int64_t most, TokenRow* row, int64_t document) {
+  const auto& cache = corpora_[corpus].cache;
+  const auto piece = piece_at(corpus);
+  const int64_t begin = piece.begin + cursors_[corpus].offset, end = std::min(piece.end, begin + most);
+  for (int64_t at = begin; row != nullptr && at < end; ++at) {
+    if (at == begin && !row->tokens.empty() && !options_.mask_documents) row->targets.back() = cache.token(at);
+    row->tokens.push_back(cache.token(at));
+    row->targets.push_back(at + 1 < piece.end ? cache.token(at + 1) : -1);
+    row->documents.push_back(document);
+  }
+  advance(corpus, end - begin);
+  return end - begin;
+}
+
+void MixedTokens::skip(int64_t length, const std::vector<double>& weights) {
+  const size_t corpus = draw(weights);
+  if (options_.packing == Packing::concatenate) return advance(corpus, length);
+  for (int64_t taken = 0; taken < length && fits(corpus, taken, length);) taken += take(corpus, length - taken, nullptr, 0);
+}
 
 TokenRow MixedTokens::next(int64_t length, const std::vector<double>& weights) {
   const size_t corpus = draw(weights);
@@ -64,6 +90,13 @@ TokenRow MixedTokens::next(int64_t length, const std::vector<double>& weights) {
   TokenRow row;
   for (auto* part : {&row.tokens, &row.targets, &row.documents}) part->reserve(static_cast<size_t>(length));
   int64_t document = 0;
+  if (options_.packing != Packing::concatenate) {
+    for (int64_t taken = 0; taken < length && fits(corpus, taken, length);) taken += take(corpus, length - taken, &row, document++);
+    row.tokens.resize(static_cast<size_t>(length), 0);
+    row.targets.resize(static_cast<size_t>(length), -1);
+    row.documents.resize(static_cast<size_t>(length), document);
+    return row;
+  }
   while (static_cast<int64_t>(row.tokens.size()) < length) {
     const auto piece = piece_at(corpus);
     const int64_t begin = piece.begin + cursors_[corpus].offset;

@@ -15,10 +15,18 @@ struct TokenRow {
   std::vector<int64_t> documents;  // [L]: numbers that rise by one where a document (or a piece of a long one) begins
 };
 
+// How documents fill rows. Padding has the token 0, no target and a document number of its own.
+enum class Packing {
+  concatenate,  // one after another without a gap: a row begins where the last one of its corpus ended
+  whole,        // as many whole ones as fit, then padding; one longer than a row fills rows of its own
+  single        // one a row, then padding
+};
+
 struct MixedTokensOptions {
   uint64_t seed = 0;
   int64_t piece = 4096;         // tokens; longer documents are cut into pieces that are shuffled on their own
   bool mask_documents = false;  // a document's last token has no target
+  Packing packing = Packing::concatenate;
 };
 
 class MixedTokens {
@@ -57,6 +65,8 @@ class MixedTokens {
   size_t draw(const std::vector<double>& weights);
   const Piece& piece_at(size_t corpus) const;
   void advance(size_t corpus, int64_t tokens);
+  bool fits(size_t corpus, int64_t taken, int64_t length) const;
+  int64_t take(size_t corpus, int64_t most, TokenRow* row, int64_t document);
 
   std::vector<Corpus> corpora_;
   MixedTokensOptions options_;

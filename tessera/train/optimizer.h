@@ -40,6 +40,13 @@ class Optimizer {
   // what updates during the backward pass and sharded states stand on. One thread calls.
   virtual void update(std::span<const size_t> which, std::span<const torch::Tensor> grads, const StepTime& time) = 0;
 
+  // Whether it adds up gradients of micro-batches in a space smaller than theirs: accumulate() takes one, for one parameter, and
+  // update_accumulated() moves every parameter that had some by their sum. Bytes of the sum of parameter i, between the two.
+  virtual bool accumulates() const { return false; }
+  virtual void accumulate(size_t /* i */, const torch::Tensor& /* grad */) {}
+  virtual void update_accumulated(const StepTime& /* time */) {}
+  virtual int64_t accumulated_bytes(size_t /* i */) const { return 0; }
+
   // The state of parameter i, empty before its first update; tensors share memory with the optimizer.
   virtual StateTensors state(size_t i) const = 0;
   // Puts a saved state back; the next update continues bit for bit. Throws InputError naming the parameter when names, shapes or dtypes

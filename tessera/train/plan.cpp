@@ -40,21 +40,24 @@ int64_t activation_bytes(const lm::ModelConfig& c, const LanguageOptions& option
 }  // namespace
 
 PlanInputs count_trained(const std::vector<Parameter>& weights, const std::vector<Parameter>& factors, const OptimOptions& optim,
-                         bool average, bool per_layer) {
+                         const CountOptions& how) {
   PlanInputs in{.head = false};
   auto all = weights;
   all.insert(all.end(), factors.begin(), factors.end());
   for (const auto& parameter : all) {
     const int64_t elements = parameter.value.numel(), bytes = static_cast<int64_t>(parameter.value.nbytes());
     in.trained += elements;
-    in.gradients = per_layer ? std::max(in.gradients, bytes) : in.gradients + bytes;
+    in.gradients = how.per_layer ? std::max(in.gradients, bytes) : in.gradients + bytes;
     if (parameter.value.scalar_type() != torch::kFloat32) in.masters += 4 * elements;
-    if (average) in.averages += 4 * elements;
+    if (how.average) in.averages += 4 * elements;
   }
   for (const auto& parameter : factors) in.factors += static_cast<int64_t>(parameter.value.nbytes());
   for (const auto& parameter : weights) in.head |= !parameter.matrix && parameter.value.dim() == 2;  // head, or the embedding it shares
   const auto optimizer = make_optimizer(optim, all);
-  for (size_t i = 0; i < all.size(); ++i) in.optimizer += optimizer->state_bytes(i);
+  for (size_t i = 0; i < all.size(); ++i) {
+    in.optimizer += optimizer->state_bytes(i);
+    if (how.accumulate_low_rank) in.gradients += optimizer->accumulated_bytes(i);
+  }
   return in;
 }
 

@@ -15,10 +15,14 @@ struct PlanInputs {
   bool head = true;  // the head's weight is trained: its loss makes a gradient
 };
 
+struct CountOptions {
+  bool average = false;              // a moving average of the weights
+  bool per_layer = false;            // one gradient at a time
+  bool accumulate_low_rank = false;  // and sums of micro-batches in the optimizer's space
+};
 // What training these parameters takes, beside the model's own weights. `weights`: the model's own, which are no factors hung on it.
-// `per_layer`: one gradient at a time.
 PlanInputs count_trained(const std::vector<Parameter>& weights, const std::vector<Parameter>& factors, const OptimOptions& optim,
-                         bool average, bool per_layer);
+                         const CountOptions& how);
 
 struct TrainPlan {
   int64_t parameters = 0, trained = 0;

@@ -21,7 +21,12 @@ class Trainer::UpdateHook : public torch::autograd::PostAccumulateGradHook {
 
 Trainer::Trainer(Task task, TrainerOptions options) : task_(std::move(task)), options_(std::move(options)) {
   check_options();
+  if (options_.ranks && options_.ranks->size() > 1) AcrossRanks::share_start(task_.parameters, *options_.ranks);
   make_masters();
+  if (options_.accumulate_low_rank && !(options_.per_layer && optimizer_->accumulates()))
+    throw InputError(
+        "gradients add up in a subspace for GaLore's rules with updates during the backward pass; give --optim galore-adamw and "
+        "--per-layer");
   if (options_.per_layer) hook_updates();
   if (options_.ranks && options_.ranks->size() > 1) {
     std::vector<torch::Tensor> leaves;
@@ -70,8 +75,11 @@ void Trainer::hook_updates() {
 StepReport Trainer::step() {
   StepReport report{.step = step_ + 1};
   const int64_t micros = task_.micro_batches(report.step);
-  if (options_.per_layer && micros > 1)
-    throw InputError("updates during the backward pass cannot accumulate {} micro-batches: each would move the weights; give one", micros);
+  if (options_.per_layer && micros > 1 && !options_.accumulate_low_rank)
+    throw InputError(
+        "updates during the backward pass cannot accumulate {} micro-batches: each would move the weights; give one, or "
+        "--accum lowrank with a GaLore optimizer",
+        micros);
   if (task_.prepare_step) {
     torch::NoGradGuard no_grad;
     task_.prepare_step(report.step, *optimizer_);
@@ -130,6 +138,10 @@ double Trainer::accumulate(std::vector<Batch>& batches, int64_t counted) {
     const std::string name = *std::exchange(not_finite_, std::nullopt);
     throw WorkError("step {}: the gradient of {} is not finite; lower the learning rate, and go back to the last checkpoint", time_.step,
                     name);
+  }
+  if (options_.accumulate_low_rank) {
+    optimizer_->update_accumulated(time_);
+    for (size_t i = 0; i < masters_.size(); ++i) copy_master(i);
   }
   whole_ = true;
   return finish_sum(sum, share);
@@ -196,6 +208,8 @@ void Trainer::update_one(size_t i) {
   if (!gradient.defined()) return;
   if (!std::isfinite(sum_of_squares(gradient))) {
     if (!not_finite_) not_finite_ = task_.parameters[i].name;
+  } else if (options_.accumulate_low_rank) {
+    optimizer_->accumulate(i, gradient);
   } else {
     optimizer_->update(std::span(&i, 1), std::span<const torch::Tensor>(&gradient, 1), time_);
     copy_master(i);
@@ -204,6 +218,7 @@ void Trainer::update_one(size_t i) {
 }
 
 void Trainer::copy_master(size_t i) {
+  torch::NoGradGuard no_grad;
   auto& value = task_.parameters[i].value;
   if (value.scalar_type() != torch::kFloat32) value.detach().copy_(masters_[i]);
 }

@@ -17,8 +17,10 @@ struct TrainerOptions {
   double clip = 1.0;  // largest global norm of the gradient; 0: no clipping
   double ema = 0.0;   // decay of the moving average of the weights, below 1; 0: none
   // Move each parameter as soon as its gradient is ready in the backward pass and free the gradient: the peak is the largest single one.
-  // Refused with clipping and with several micro-batches, which need all gradients first.
+  // Refused with clipping, and with several micro-batches unless accumulate_low_rank: both need all gradients first.
   bool per_layer = false;
+  // With per_layer: add up the gradients of micro-batches in the optimizer's own smaller space, where it has one (GaLore).
+  bool accumulate_low_rank = false;
   // Data parallelism: each rank's task gives its own share of every step's batches. Gradients are summed while the backward pass runs,
   // every rank keeps the optimizer states of its share of the parameters. Null: this process alone.
   std::shared_ptr<Collective> ranks = nullptr;

@@ -1,6 +1,7 @@
 // train as a person runs it: to its end, stopped, killed at any moment, on a full disk.
 #include <gmock/gmock.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -64,7 +65,8 @@ std::vector<std::string> train_words(const TemporaryFolder& folder, const std::s
 // The program, running on its own.
 class Started {
  public:
-  Started(std::vector<std::string> words, const TemporaryFolder& folder, rlim_t most_bytes = RLIM_INFINITY) : err_(folder.path("err")) {
+  Started(std::vector<std::string> words, const TemporaryFolder& folder, rlim_t most_bytes = RLIM_INFINITY, uid_t user = geteuid())
+      : err_(folder.path("err")) {
     child_ = fork();
     if (child_ != 0) return;
     (void)!freopen("/dev/null", "w", stdout);
@@ -74,6 +76,7 @@ class Started {
       const rlimit limit{most_bytes, most_bytes};
       setrlimit(RLIMIT_FSIZE, &limit);
     }
+    if (user != geteuid() && (setgid(user) != 0 || setuid(user) != 0)) _exit(126);
     words.insert(words.begin(), TESSERA_PROGRAM);
     std::vector<char*> arguments;
     for (auto& word : words) arguments.push_back(word.data());
@@ -197,6 +200,30 @@ TEST(Train, KeepsTheLastGoodCheckpointWhenTheDiskIsFull) {
   EXPECT_EQ(saved_step(folder.path("full")), saved);
 }
 
+// A folder that cannot be written any more: one line, and the last good checkpoint as it was. Nobody in particular runs it: permissions do
+// not bind an administrator.
+TEST(Train, KeepsTheLastGoodCheckpointWhenItsFolderIsReadOnly) {
+  const TemporaryFolder folder;
+  write_texts(folder);
+  constexpr uid_t nobody = 65534;
+  const bool administrator = geteuid() == 0;
+  fs::create_directory(folder.path("locked"));
+  if (administrator) {
+    for (const auto& entry : fs::recursive_directory_iterator(folder.path())) ASSERT_EQ(lchown(entry.path().c_str(), nobody, nobody), 0);
+    ASSERT_EQ(lchown(folder.path().c_str(), nobody, nobody), 0);
+  }
+  Started run(train_words(folder, "locked", 4000, 20), folder, RLIM_INFINITY, administrator ? nobody : geteuid());
+  for (int i = 0; i < 1000 && saved_step(folder.path("locked")) == 0; ++i) usleep(10'000);
+  ASSERT_EQ(chmod(folder.path("locked").c_str(), 0555), 0);
+  const int code = run.wait();
+  const int64_t saved = saved_step(folder.path("locked"));
+  ASSERT_EQ(chmod(folder.path("locked").c_str(), 0755), 0);
+  EXPECT_EQ(code, 1) << run.err();
+  EXPECT_GT(saved, 0);
+  EXPECT_THAT(run.err(), testing::HasSubstr(fmt::format("checkpoint-{} was not saved: ", saved + 20)));
+  EXPECT_THAT(run.err(), testing::HasSubstr(fmt::format("checkpoint-{} is intact: ", saved)));
+}
+
 // One rank and two see the same batches: the losses agree, whatever the order of their sums, and a job resumes on another number of ranks.
 TEST(Train, RanksShareTheBatchAndResumeOnAnotherNumber) {
   if (std::system("command -v mpirun >/dev/null 2>&1") != 0) GTEST_SKIP() << "mpirun is not installed";
@@ -301,6 +328,30 @@ TEST(Train, AnAdapterMergesIntoTheModelThatTheRunWrote) {
   EXPECT_EQ(plan.json()["bytes"]["weights"].get<int64_t>() - 4 * plan.json()["parameters"].get<int64_t>(), 4 * numbers);
 }
 
+// Every shipped recipe of train is valid and plans, with this test's texts and model in the place of its own.
+TEST(Train, ShippedRecipesPlan) {
+  const TemporaryFolder folder;
+  write_texts(folder);
+  ASSERT_EQ(Started(train_words(folder, "base", 2), folder).wait(), 0);
+  int recipes = 0;
+  for (const auto& entry : fs::directory_iterator(fs::path(TESSERA_SOURCE_DIR) / "recipes/train")) {
+    SCOPED_TRACE(entry.path());
+    ++recipes;
+    const auto valid = run_tessera({"recipes", "validate", entry.path()});
+    EXPECT_EQ(valid.exit_code, 0) << valid.err;
+    std::ifstream in(entry.path());
+    const std::string text(std::istreambuf_iterator<char>(in), {});
+    std::vector<std::string> words{"train", "--recipe", entry.path(), "--data", folder.path("texts"), "--dry-run", "--json"};
+    const bool fresh = text.find("model = \"small\"") != std::string::npos || text.find("model = \"medium\"") != std::string::npos;
+    if (!fresh) words.insert(words.end(), {"--model", folder.path("base/model")});
+    const auto plan = run_tessera(words);
+    ASSERT_EQ(plan.exit_code, 0) << plan.err;
+    EXPECT_GT(plan.json()["trained"], 0);
+    EXPECT_EQ(plan.json()["trained"] == plan.json()["parameters"], text.find("weights = ") == std::string::npos);
+  }
+  EXPECT_GE(recipes, 4);
+}
+
 TEST(Train, RefusesInOneLine) {
   const TemporaryFolder folder;
   write_texts(folder);
@@ -320,6 +371,11 @@ TEST(Train, RefusesInOneLine) {
   refused({"--data", "texts", "--optim", "adamv"}, "--optim");
   refused({"--data", "texts", "--per-layer"}, "give --clip 0");
   refused({"--data", "texts", "--lora-rank", "4"}, "--lora-rank says nothing to --weights full");
+  refused({"--data", "texts", "--schedule", "piecewise"}, "needs --pieces");
+  refused({"--data", "texts", "--pieces", "0.5=0.1"}, "belong to --schedule piecewise");
+  refused({"--data", "texts", "--schedule", "piecewise", "--pieces", "0.5"}, "give FROM=FACTOR");
+  refused({"--data", "texts", "--schedule", "piecewise", "--pieces", "0.5=1,0.4=0.1"}, "ascending places");
+  refused({"--data", "texts", "--accum", "lowrank"}, "give --optim galore-adamw");
   refused({"--data", "texts", "--no-merge"}, "which needs --weights lora");
   refused({"--data", "texts", "--weights", "relora", "--ema", "0.9"}, "give --ema 0");
   refused({"--resume", "new"}, "no run lies there");

@@ -100,6 +100,42 @@ TEST(MixedTokens, GoesBackToAPositionAndSkipsForOtherRanks) {
   EXPECT_THAT(thrown([&] { again.seek(wrong); }), testing::HasSubstr("resume with the data of the run"));
 }
 
+// Documents of 3, 5, .. 15 tokens that are all one number: 100, 101, ...
+TEST(MixedTokens, PacksWholeDocumentsOrOneARow) {
+  TrainFolder folder;
+  for (const auto packing : {Packing::whole, Packing::single}) {
+    auto rows = mixed(folder, {.seed = 4, .piece = 16, .packing = packing}),
+         again = mixed(folder, {.seed = 4, .piece = 16, .packing = packing});
+    std::map<int64_t, int> count;
+    int padded = 0, made = 0;
+    for (; rows.epochs(1) < 1.0; ++made) {
+      const auto row = rows.next(16, {0.0, 1.0});
+      again.skip(16, {0.0, 1.0});
+      ASSERT_EQ(row.tokens.size(), 16U);
+      ASSERT_EQ(row.targets.size(), 16U);
+      for (size_t i = 0; i < 16; ++i) {
+        const bool padding = row.tokens[i] == 0;
+        padded += padding ? 1 : 0;
+        if (!padding) ++count[row.tokens[i]];
+        const bool follows = i + 1 < 16 && row.tokens[i + 1] != 0;
+        EXPECT_EQ(row.targets[i], padding || !follows ? -1 : row.tokens[i + 1]);
+        const size_t before = i > 0 ? i - 1 : 0;
+        EXPECT_EQ(row.documents[i] - row.documents[before], row.tokens[i] == row.tokens[before] ? 0 : 1);
+      }
+    }
+    EXPECT_EQ(again.position(), rows.position());
+    for (int d = 0; d < 7; ++d) EXPECT_EQ(count[100 + d], 3 + 2 * d) << "no document is cut";
+    EXPECT_EQ(padded, 16 * made - 63);
+    EXPECT_EQ(made == 7, packing == Packing::single) << "seven documents";
+  }
+  // One longer than a row goes on in the next, and targets within it stay.
+  auto rows = mixed(folder, {.seed = 4, .piece = 16, .mask_documents = true, .packing = Packing::single});
+  int64_t counted = 0;
+  while (rows.epochs(1) < 1.0)
+    for (const auto target : rows.next(8, {0.0, 1.0}).targets) counted += target >= 0 ? 1 : 0;
+  EXPECT_EQ(counted, 63 - 7) << "all but each document's last";
+}
+
 TEST(MixedTokens, MixesByWeight) {
   TrainFolder folder;
   auto rows = mixed(folder, {.seed = 2, .piece = 4});
@@ -119,6 +155,7 @@ TEST(Corpus, NamesWeightsAndWhatIsNotThere) {
   EXPECT_DOUBLE_EQ(corpora[1].weight, 2.5);
   EXPECT_EQ(corpora[2].name, "anarchism");
   EXPECT_THAT(thrown([] { parse_corpora({"anarchsm"}); }), testing::HasSubstr("did you mean anarchism?"));
+  EXPECT_DOUBLE_EQ(parse_corpora({"anarchism=70%"})[0].weight, 70.0);
   EXPECT_THAT(thrown([] { parse_corpora({"anarchism=0"}); }), testing::HasSubstr("give a number above 0"));
 }
 

@@ -130,6 +130,44 @@ TEST(GaLore, ProjectsTensorsOfMoreDimensions) {
   EXPECT_LT(loss(), 0.3 * before);
 }
 
+// Two micro-batches of one gradient: their sum lies in the subspace that the first one found. And of one, nothing differs at all.
+TEST(GaLore, AddsUpMicroBatchesInItsSubspace) {
+  for (const char* name : {"galore-adamw", "galore-adamw8bit", "galore-sgd"}) {
+    auto whole = make_optimizer(galore_of(name, 3), optim_parameters()), once = make_optimizer(galore_of(name, 3), optim_parameters()),
+         twice = make_optimizer(galore_of(name, 3), optim_parameters());
+    optim_run(*whole, 1, 7);
+    for (int64_t step = 1; step <= 7; ++step) {
+      const auto grads = optim_gradients(whole->parameters(), step);
+      for (size_t i = grads.size(); i-- > 0;) {
+        once->accumulate(i, grads[i]);
+        for (int half = 0; half < 2; ++half) twice->accumulate(i, grads[i] * 0.5);
+      }
+      once->update_accumulated({.step = step, .lr = 0.01});
+      twice->update_accumulated({.step = step, .lr = 0.01});
+    }
+    expect_same_values(*whole, *once);
+    for (size_t i = 0; i < whole->parameters().size(); ++i) {
+      EXPECT_TRUE(torch::allclose(whole->parameters()[i].value, twice->parameters()[i].value, 1e-4, 1e-5)) << name << i;
+    }
+    EXPECT_EQ(subspace_stats(*twice)->refreshes, subspace_stats(*whole)->refreshes) << "one a step, not one a micro-batch";
+    EXPECT_EQ(whole->accumulated_bytes(1), 4 * 20 * 3);
+    EXPECT_EQ(whole->accumulated_bytes(0), 4 * 66);
+  }
+}
+
+TEST(GaLore, ProjectsItsTargetsAlone) {
+  auto options = galore_of("galore-adamw");
+  options.targets = {"up", "square"};
+  auto optimizer = make_optimizer(options, optim_parameters());
+  optim_run(*optimizer, 1, 1);
+  for (const size_t i : {1, 2, 3}) EXPECT_EQ(optimizer->state(i)[1].first.starts_with("ortho"), i != 2) << i;
+  options.targets = {"up", "attn"};
+  EXPECT_EQ(optim_error([&] { make_optimizer(options, optim_parameters()); }),
+            "--targets attn: no matrix has it in its name; there are up.weight, down.weight, square.weight");
+  EXPECT_THAT(optim_error([] { check_optim_options({.name = "adamw", .targets = {"up"}}); }),
+              testing::StartsWith("--targets says nothing"));
+}
+
 TEST(GaLore, NamesWhatItCannotProject) {
   auto none = optim_parameters();
   for (auto& parameter : none) parameter.matrix = false;

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 
 #include "tessera/base/error.h"
+#include "tessera/train/optim/registry.h"
 #include "tests/train/doubles.h"
 
 namespace tessera::train {
@@ -30,6 +31,54 @@ TEST(Trainer, MicroBatchesHaveOneDenominator) {
     EXPECT_EQ(three.counted, 12);
   }
   EXPECT_LE((whole.w1 - parts.w1).abs().max().item<double>(), 1e-6);
+}
+
+// GaLore, the paper's per-layer updates: the same weights, bit for bit, with one gradient at a time.
+TEST(Trainer, GaLoreInTheBackwardPassEqualsTheGlobalUpdate) {
+  std::vector<torch::Tensor> ends;
+  for (const bool per_layer : {false, true}) {
+    Regression regression;
+    auto options = regression.options();
+    options.optimizer = [](auto all) { return make_optimizer({.name = "galore-adamw", .rank = 2, .gap = 3}, std::move(all)); };
+    options.clip = 0.0;
+    options.per_layer = per_layer;
+    Trainer trainer(regression.task(), options);
+    torch::manual_seed(9);
+    for (int i = 0; i < 10; ++i) trainer.step();
+    ends.push_back(regression.w1.detach().clone());
+    ends.push_back(regression.w2.detach().clone());
+  }
+  EXPECT_TRUE(ends[0].equal(ends[2]));
+  EXPECT_TRUE(ends[1].equal(ends[3]));
+}
+
+// At full rank the subspace holds every gradient: micro-batches added up in it are the whole batch.
+TEST(Trainer, LowRankAccumulationEqualsTheWholeBatchAtFullRank) {
+  std::vector<torch::Tensor> ends;
+  for (const int64_t micro : {12, 5}) {
+    Regression regression;
+    regression.micro = micro;
+    auto options = regression.options();
+    options.optimizer = [](auto all) {
+      return make_optimizer({.name = "galore-sgd", .momentum = 0.5, .rank = 5, .gap = 100, .scale = 1.0}, std::move(all));
+    };
+    options.clip = 0.0;
+    options.per_layer = true;
+    options.accumulate_low_rank = true;
+    Trainer trainer(regression.task(), options);
+    torch::manual_seed(9);
+    for (int i = 0; i < 6; ++i) trainer.step();
+    ends.push_back(regression.w1.detach().clone());
+    ends.push_back(regression.w2.detach().clone());
+  }
+  EXPECT_TRUE(torch::allclose(ends[0], ends[2], 1e-4, 1e-5));
+  EXPECT_TRUE(torch::allclose(ends[1], ends[3], 1e-4, 1e-5));
+  Regression regression;
+  auto options = regression.options();
+  options.clip = 0.0;
+  options.per_layer = true;
+  options.accumulate_low_rank = true;
+  EXPECT_THROW(Trainer(regression.task(), options), InputError) << "plain AdamW has no such space";
 }
 
 TEST(Trainer, ContinuesBitForBitAfterAResume) {

@@ -124,43 +124,84 @@ void GaLore::switch_moments(size_t i, const Subspace& old, const Subspace& fresh
   rule_->set_moments(state, moments);
 }
 
-void GaLore::move_matrix(size_t i, const torch::Tensor& grad, const StepTime& time) {
-  const auto& parameter = parameters_[i];
+// Counts the update and finds the subspace where one is due; false when there is none yet.
+bool GaLore::begin_update(size_t i, const torch::Tensor& grad) {
   const int64_t t = count_update(i);
-  if (is_due(i, t) && !refresh(i, grad, t)) {
-    --*slots(i).front().data_ptr<int64_t>();  // no subspace yet: the next gradient is the first
-    return;
-  }
-  const auto subspace = subspace_of(i);
+  if (!is_due(i, t) || refresh(i, grad, t)) return true;
+  --*slots(i).front().data_ptr<int64_t>();  // no subspace yet: the next gradient is the first
+  return false;
+}
+
+void GaLore::finish_update(size_t i, torch::Tensor projected, const StepTime& time) {
+  const auto& parameter = parameters_[i];
   const RuleItem item{.value = parameter.value,
-                      .grad = project(subspace, grad),
+                      .grad = std::move(projected),
                       .state = std::span(slots(i)).subspan(1 + basis_layout(i).size()),
-                      .t = t,
+                      .t = *slots(i).front().data_ptr<int64_t>(),
                       .lr = time.lr * parameter.lr_scale,
                       .weight_decay = parameter.weight_decay};
   auto step = rule_->step(item, true);
   if (options_.compat) step.direction = step.direction.to(torch::kBFloat16).to(torch::kFloat32);
   if (!step.keep_after && step.keep != 1.0) parameter.value.mul_(step.keep);
-  add_back(subspace, parameter.value, step.direction, -step.factor * options_.scale);
+  add_back(subspace_of(i), parameter.value, step.direction, -step.factor * options_.scale);
   if (step.keep_after && step.keep != 1.0) parameter.value.mul_(step.keep);
+}
+
+RuleItem GaLore::plain_item(size_t i, const torch::Tensor& grad, const StepTime& time) {
+  const auto& parameter = parameters_[i];
+  return {.value = parameter.value,
+          .grad = grad,
+          .state = std::span(slots(i)).subspan(1),
+          .t = count_update(i),
+          .lr = time.lr * parameter.lr_scale,
+          .weight_decay = parameter.weight_decay};
 }
 
 void GaLore::move(std::span<const size_t> which, std::span<const torch::Tensor> grads, const StepTime& time) {
   std::vector<RuleItem> plain;
   for (size_t k = 0; k < which.size(); ++k) {
-    const auto& parameter = parameters_[which[k]];
-    if (parameter.matrix) {
-      move_matrix(which[k], grads[k], time);
-      continue;
+    if (!parameters_[which[k]].matrix) {
+      plain.push_back(plain_item(which[k], grads[k], time));
+    } else if (begin_update(which[k], grads[k])) {
+      finish_update(which[k], project(subspace_of(which[k]), grads[k]), time);
     }
-    plain.push_back({.value = parameter.value,
-                     .grad = grads[k],
-                     .state = std::span(slots(which[k])).subspan(1),
-                     .t = count_update(which[k]),
-                     .lr = time.lr * parameter.lr_scale,
-                     .weight_decay = parameter.weight_decay});
   }
   rule_->move(plain);
+}
+
+void GaLore::accumulate(size_t i, const torch::Tensor& grad) {
+  torch::NoGradGuard no_grad;
+  sums_.resize(parameters_.size());
+  auto& sum = sums_[i];
+  const bool matrix = parameters_.at(i).matrix;
+  if (!sum.defined()) {
+    ensure_state(i);
+    if (matrix && !begin_update(i, grad)) return;
+    sum = matrix ? project(subspace_of(i), grad) : grad.to(torch::kFloat32, false, true);
+    return;
+  }
+  sum.add_(matrix ? project(subspace_of(i), grad) : grad);
+}
+
+void GaLore::update_accumulated(const StepTime& time) {
+  torch::NoGradGuard no_grad;
+  std::vector<RuleItem> plain;
+  for (size_t i = 0; i < sums_.size(); ++i) {
+    if (!sums_[i].defined()) continue;
+    if (parameters_[i].matrix) {
+      finish_update(i, sums_[i], time);
+    } else {
+      plain.push_back(plain_item(i, sums_[i], time));
+    }
+  }
+  rule_->move(plain);
+  sums_.clear();
+}
+
+int64_t GaLore::accumulated_bytes(size_t i) const {
+  const auto& parameter = parameters_.at(i);
+  if (!parameter.matrix) return 4 * parameter.value.numel();
+  return 4 * c10::multiply_integers(projected_shape(options_.projector, parameter.value.sizes().vec()));
 }
 
 const SubspaceStats* subspace_stats(const Optimizer& optimizer) {

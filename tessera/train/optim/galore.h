@@ -38,6 +38,13 @@ class GaLore : public StatefulOptimizer {
 
   std::vector<StateSlot> layout(size_t i) const override;
 
+  // In the subspace: the first micro-batch's gradient finds the basis where one is due, the others are projected on it. Exact for what lies
+  // in the subspace, as projection is linear.
+  bool accumulates() const override { return true; }
+  void accumulate(size_t i, const torch::Tensor& grad) override;
+  void update_accumulated(const StepTime& time) override;
+  int64_t accumulated_bytes(size_t i) const override;
+
  protected:
   void move(std::span<const size_t> which, std::span<const torch::Tensor> grads, const StepTime& time) override;
 
@@ -47,13 +54,16 @@ class GaLore : public StatefulOptimizer {
   bool is_due(size_t i, int64_t t) const;
   bool refresh(size_t i, const torch::Tensor& grad, int64_t t);
   void switch_moments(size_t i, const Subspace& old, const Subspace& fresh);
-  void move_matrix(size_t i, const torch::Tensor& grad, const StepTime& time);
+  bool begin_update(size_t i, const torch::Tensor& grad);
+  void finish_update(size_t i, torch::Tensor projected, const StepTime& time);
+  RuleItem plain_item(size_t i, const torch::Tensor& grad, const StepTime& time);
 
   std::unique_ptr<UpdateRule> rule_;
   GaLoreOptions options_;
   std::vector<int64_t> order_;  // of each parameter among the matrices
   int64_t matrices_ = 0;
   SubspaceStats stats_;
+  std::vector<torch::Tensor> sums_;  // of this update's micro-batches: projected gradients, plain ones of parameters that are no matrices
 };
 
 // What the optimizer's subspaces did; null for one that has none.

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace tessera::train {
 
@@ -37,9 +38,10 @@ struct OptimOptions {
   std::optional<bool> warmup_init = {};        // adafactor, with relative_step: min(1e-6 t, 1/sqrt(t)); off
 
   // galore-*
-  std::optional<int64_t> rank = {};  // 128; clipped to the smaller side
-  std::optional<int64_t> gap = {};   // 200: updates between two refreshes of a subspace (T)
-  std::optional<double> scale = {};  // .25: multiplies the back-projected update (alpha); 2 to 4 for finetuning
+  std::optional<int64_t> rank = {};       // 128; clipped to the smaller side
+  std::vector<std::string> targets = {};  // parts of names, "attn", "mlp": only matrices with one of them are projected; empty: all
+  std::optional<int64_t> gap = {};        // 200: updates between two refreshes of a subspace (T)
+  std::optional<double> scale = {};       // .25: multiplies the back-projected update (alpha); 2 to 4 for finetuning
   std::optional<Projection> projection = {};
   std::optional<Svd> svd = {};  // gram
   std::optional<ProjectorDtype> projector_dtype = {};

@@ -110,7 +110,8 @@ std::unique_ptr<Optimizer> make_galore_sgd(const OptimOptions& o, Parameters par
 
 // The projector's own options, after those of the rule inside.
 std::vector<std::string> with_projector(std::vector<std::string> reads) {
-  for (const char* name : {"rank", "gap", "scale", "proj", "svd", "proj-dtype", "on-switch", "square", "stagger"}) reads.emplace_back(name);
+  for (const char* name : {"rank", "targets", "gap", "scale", "proj", "svd", "proj-dtype", "on-switch", "square", "stagger"})
+    reads.emplace_back(name);
   return reads;
 }
 
@@ -161,6 +162,7 @@ std::vector<std::string> given_fields(const OptimOptions& o) {
       {"relative-step", o.relative_step.has_value()},
       {"warmup-init", o.warmup_init.has_value()},
       {"rank", o.rank.has_value()},
+      {"targets", !o.targets.empty()},
       {"gap", o.gap.has_value()},
       {"scale", o.scale.has_value()},
       {"proj", o.projection.has_value()},
@@ -184,6 +186,24 @@ void check_unit(const char* option, const std::optional<double>& value) {
 
 void check_positive(const char* option, const std::optional<double>& value) {
   if (value && !(*value > 0.0)) throw InputError("--{} {}: expected a positive number; give one above 0", option, *value);
+}
+
+// Leaves the mark of a matrix on those whose name holds one of the words.
+void keep_targets(const std::vector<std::string>& words, Parameters& parameters) {
+  if (words.empty()) return;
+  std::vector<std::string> names;
+  for (const auto& parameter : parameters) {
+    if (parameter.matrix) names.push_back(parameter.name);
+  }
+  for (const auto& word : words) {
+    if (std::any_of(names.begin(), names.end(), [&](const auto& name) { return name.find(word) != std::string::npos; })) continue;
+    if (names.size() > 14) names.resize(14);
+    throw InputError("--targets {}: no matrix has it in its name; there are {}", tessera::quoted(word), fmt::join(names, ", "));
+  }
+  for (auto& parameter : parameters) {
+    parameter.matrix = parameter.matrix && std::any_of(words.begin(), words.end(),
+                                                       [&](const auto& word) { return parameter.name.find(word) != std::string::npos; });
+  }
 }
 
 }  // namespace
@@ -227,6 +247,7 @@ void check_optim_options(const OptimOptions& options) {
 
 std::unique_ptr<Optimizer> make_optimizer(const OptimOptions& options, std::vector<Parameter> parameters) {
   check_optim_options(options);
+  keep_targets(options.targets, parameters);
   return rule_of(options.name).make(options, std::move(parameters));
 }
 

@@ -35,6 +35,9 @@ class StatefulOptimizer : public Optimizer {
 
   std::vector<torch::Tensor>& slots(size_t i) { return slots_[i]; }
   const std::vector<torch::Tensor>& slots(size_t i) const { return slots_[i]; }
+  void ensure_state(size_t i) {
+    if (slots_[i].empty()) make_state(i);
+  }
   // Adds one to the slot "step", which is the first, and returns it.
   int64_t count_update(size_t i);
 
