@@ -4,6 +4,7 @@
 #include "tessera/base/random.h"
 #include "tessera/data/sources.h"
 #include "tessera/methods/danube/experiment.h"
+#include "tessera/text/tokenizer_json.h"
 #include "tessera/text/train_bpe.h"
 #include "tessera/train/corpus.h"
 
