@@ -5,24 +5,11 @@
 #include "tessera/base/files.h"
 #include "tessera/data/shuffle.h"
 #include "tessera/lm/save.h"
-#include "tessera/tensor/weights.h"
 #include "tessera/train/language.h"
 
 namespace tessera::danube {
 
 namespace fs = std::filesystem;
-
-namespace {
-
-// Adapters from a checkpoint into the memory that the optimizer knows.
-void read_adapters(lm::Transformer model, const fs::path& folder) {
-  torch::NoGradGuard no_grad;
-  const auto weights = tensor::Weights::open(folder / "adapter_model.safetensors");
-  for (auto& parameter : train::lora_parameters(*model))
-    parameter.value.detach().copy_(weights.load("base_model.model." + parameter.name, torch::kFloat32));
-}
-
-}  // namespace
 
 void prepare_tuning(lm::Transformer& model, const Tuning& tuning) {
   for (auto& parameter : model->parameters()) parameter.set_requires_grad(true);
@@ -41,7 +28,7 @@ train::Task tuned_task(const lm::Transformer& model, const Tuning& tuning, const
     auto adapted = model;
     task.parameters = train::lora_parameters(*adapted);
     task.write_model = [adapted, source](const fs::path& folder) mutable { train::save_lora(*adapted, folder, source.string()); };
-    task.read_model = [adapted](const fs::path& folder) { read_adapters(adapted, folder); };
+    task.read_model = [adapted](const fs::path& folder) mutable { train::read_lora_in_place(*adapted, folder); };
     return task;
   }
   task.parameters = train::language_parameters(model, 0.0);
