@@ -34,10 +34,11 @@ void write_out(std::string_view text) {
   const auto control = [](char c) { return (static_cast<unsigned char>(c) < 0x20 && c != '\n' && c != '\t') || c == 0x7f; };
   if (!terminal || std::none_of(text.begin(), text.end(), control)) {
     std::fwrite(text.data(), 1, text.size(), stdout);
-    return;
+  } else {
+    for (const char c : text)
+      if (!control(c)) std::fputc(c, stdout);
   }
-  for (const char c : text)
-    if (!control(c)) std::fputc(c, stdout);
+  if (terminal) std::fflush(stdout);  // an answer is seen as it is written
 }
 void write_err(std::string_view text) { std::fwrite(text.data(), 1, text.size(), stderr); }
 
