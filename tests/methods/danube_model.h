@@ -4,6 +4,7 @@
 #include "tessera/base/files.h"
 #include "tessera/lm/save.h"
 #include "tessera/text/tokenizer.h"
+#include "tessera/text/tokenizer_json.h"
 #include "tessera/text/train_bpe.h"
 #include "tests/methods/shortgpt_model.h"
 
