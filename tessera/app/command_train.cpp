@@ -67,10 +67,11 @@ void dry_run(const TrainCommand& options, run::Context& context) {
   const double rate = train::product_rate(config, std::min<int64_t>(language.batch, 2048), dtype);
   context.line("{} parameters, {} trained, {}", short_count(static_cast<double>(plan.parameters)),
                short_count(static_cast<double>(plan.trained)), dtype == torch::kBFloat16 ? "bf16 with fp32 masters" : "fp32");
-  context.line("memory: {} weights, {} gradients, {} masters, {} optimizer, {} averages, {} activations, {} head, {} program: {} of {}",
-               bytes_text(plan.weights), bytes_text(plan.gradients), bytes_text(plan.masters), bytes_text(plan.optimizer),
-               bytes_text(plan.averages), bytes_text(plan.activations), bytes_text(plan.head), bytes_text(plan.program),
-               bytes_text(plan.bytes()), bytes_text(static_cast<int64_t>(run::environment().memory_bytes)));
+  context.line(
+      "memory: {} weights, {} gradients, {} masters, {} optimizer, {} averages, {} activations, {} head, {} program: {} at once, of {}",
+      bytes_text(plan.weights), bytes_text(plan.gradients), bytes_text(plan.masters), bytes_text(plan.optimizer), bytes_text(plan.averages),
+      bytes_text(plan.activations), bytes_text(plan.head), bytes_text(plan.program), bytes_text(plan.bytes()),
+      bytes_text(static_cast<int64_t>(run::environment().memory_bytes)));
   const double step = plan.flops / rate;
   context.line("a step of {} tokens: {:.1f} GFLOP, at best {} with this machine's products ({:.0f} GFLOP/s)", language.batch,
                plan.flops / 1e9, short_duration(step), rate / 1e9);

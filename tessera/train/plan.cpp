@@ -9,12 +9,12 @@ namespace tessera::train {
 
 namespace {
 
-// Values that the backward pass of one block keeps for each token: its input and normed input, q, k, v before and after rotation, the
+// Values that the backward pass of one block keeps for each token: its input and normed input, q, k, v (turned where they lie), the
 // attention's output and sums, the stream between the branches and its norm; gate, up, their product.
 int64_t block_values(const lm::ModelConfig& c, const lm::LayerConfig& layer) {
   const int64_t all = c.heads * c.head_width, keys = c.kv_heads * c.head_width;
   int64_t values = 0;
-  if (layer.attention) values += 2 * c.width + 2 * (all + 2 * keys) + all + c.heads;
+  if (layer.attention) values += 2 * c.width + (all + 2 * keys) + all + c.heads;
   if (layer.ffn) values += 2 * c.width + (c.gated ? 3 : 2) * layer.ffn_width;
   return values;
 }
@@ -29,8 +29,8 @@ int64_t activation_bytes(const lm::ModelConfig& c, const LanguageOptions& option
       kept += options.recompute ? c.width : block_values(c, layer);
       largest = std::max(largest, block_values(c, layer));
     }
-    // In flight: the block at work makes its gradients beside its values.
-    const int64_t values = kept + 2 * largest + 4 * c.width;
+    // In flight: the gradients of the block at work, and with recomputation its values too.
+    const int64_t values = kept + (options.recompute ? 2 : 1) * largest + 4 * c.width;
     const int64_t mask = options.mask_documents ? tokens * stage.length * element : 0;
     most = std::max(most, tokens * values * element + mask);
   }

@@ -1,6 +1,8 @@
 #pragma once
 // What a run will take, before it takes it: bytes by kind, products a step, time.
 
+#include <algorithm>
+
 #include "tessera/lm/config.h"
 #include "tessera/train/language.h"
 #include "tessera/train/optim/options.h"
@@ -28,11 +30,13 @@ struct TrainPlan {
   int64_t parameters = 0, trained = 0;
   int64_t steps = 0, tokens = 0;
   int64_t weights = 0, gradients = 0, masters = 0, optimizer = 0, averages = 0;  // bytes
-  int64_t activations = 0;  // what the backward pass needs of the largest micro-batch; an estimate within about a fifth
-  int64_t head = 0;         // chunks of logits and the gradients that the head's loss makes
-  int64_t program = 0;      // LibTorch and the program themselves
-  double flops = 0;         // of one step of the last stage: forward and backward products, recomputation included
-  int64_t bytes() const { return weights + gradients + masters + optimizer + averages + activations + head + program; }
+  int64_t activations =
+      0;  // what the backward pass needs of the largest micro-batch; an estimate: peaks measured so far were 0.75 to 1.01 of bytes()
+  int64_t head = 0;     // chunks of logits and the gradients that the head's loss makes
+  int64_t program = 0;  // LibTorch and the program themselves
+  double flops = 0;     // of one step of the last stage: forward and backward products, recomputation included
+  // At the peak: gradients take the place of activations as the backward pass goes, so the larger of the two counts.
+  int64_t bytes() const { return weights + masters + optimizer + averages + std::max(gradients, activations) + head + program; }
 };
 
 TrainPlan plan_training(const lm::ModelConfig& config, const LanguageOptions& options, const PlanInputs& inputs);
