@@ -90,11 +90,13 @@ run::OptionTable<ChoicesCommand> choices_options() {
   return run::OptionTable<ChoicesCommand>()
       .model("MODEL", &ChoicesCommand::model, "model folder, .gguf, or an installed model's name")
       .short_name('m')
-      .input("FILE", &ChoicesCommand::file, "data set with question, choices, answer: jsonl, csv or Parquet")
+      .input("FILE", &ChoicesCommand::file,
+             "data set with question, choices, answer: jsonl, csv, Parquet; or WordNet's folder: 300 definitions")
       .short_name('f')
       .number("items", &ChoicesCommand::items, run::Range{0}, "how many items from the start; 0: all")
       .number("min", &ChoicesCommand::min, run::Range{0, 1}, "exit with 3 when the accuracy is lower")
       .example("tessera eval choices smollm2 questions.jsonl", "share of questions answered rightly")
+      .example("tessera eval choices smollm2 /usr/share/wordnet", "which of four words is defined (apt-get install wordnet-base)")
       .example("tessera eval choices smollm2 test.parquet --items 200 --json", "the first 200, for a script")
       .example("tessera eval choices small/ questions.jsonl --min 0.4", "exit code 3 when it is worse");
 }

@@ -96,6 +96,7 @@ ChoiceItem item_of(const data::Row& row) {
 
 std::vector<ChoiceItem> read_choice_items(const std::filesystem::path& path) {
   std::error_code unknown;  // what cannot be looked at, open_records refuses
+  if (std::filesystem::exists(path / "data.noun", unknown)) return data::wordnet_items(data::read_wordnet(path), {});
   if (std::filesystem::is_regular_file(path, unknown) && std::filesystem::file_size(path, unknown) == 0)
     throw InputError("{} is empty; give one JSON object a line with question, choices and answer", path.string());
   std::vector<ChoiceItem> items;

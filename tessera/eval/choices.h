@@ -24,8 +24,8 @@ using data::ChoiceItem;  // {question, choices with the space that joins them, a
 
 // Items of a data set (jsonl, csv with lists as JSON, Parquet): `question` (or `context`, or both joined by a line end); `choices`, a list
 // of texts or {"text": [...], "label": [...]}; `answer` (or `answerKey`, `label`, `gold`): an index from 0, a letter "A".., a label, or a
-// choice's text. A choice that does not start with white space is joined with a space. InputError with file and line when a field is
-// missing or wrong.
+// choice's text. A choice that does not start with white space is joined with a space. WordNet's folder (Debian: /usr/share/wordnet) gives
+// data::wordnet_items: 300 definitions with four words each. InputError with file and line when a field is missing or wrong.
 std::vector<ChoiceItem> read_choice_items(const std::filesystem::path& path);
 
 struct ChoiceOptions {

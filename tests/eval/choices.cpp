@@ -153,6 +153,18 @@ TEST(ChoiceItems, AreReadInTheFormatsOfTheField) {
   EXPECT_EQ(items[5].choices[1], " 2");
 }
 
+TEST(ChoiceItems, AreMadeFromWordNetsFolder) {
+  const std::filesystem::path folder = "/usr/share/wordnet";
+  if (!std::filesystem::exists(folder / "data.noun")) GTEST_SKIP() << "install wordnet-base";
+  const auto items = read_choice_items(folder);
+  ASSERT_EQ(items.size(), 300U);
+  for (const auto& item : items) {
+    EXPECT_EQ(item.question.find("Definition: "), 0U);
+    EXPECT_EQ(item.choices.size(), 4U);
+    EXPECT_LT(item.answer, 4U);
+  }
+}
+
 TEST(ChoiceItems, OfAnEmptyFileAreAnErrorThatSaysSo) {
   for (const char* name : {"empty.jsonl", "empty.csv", "empty.txt"}) {
     const auto path = std::filesystem::path(testing::TempDir()) / name;
