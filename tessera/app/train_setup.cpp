@@ -244,6 +244,18 @@ train::TrainPlan plan_of(const TrainCommand& options, lm::Transformer model, con
   return train::plan_training(model->config(), language, inputs);
 }
 
+// Every corpus can be read and has a text.
+static void check_texts(const std::vector<train::CorpusName>& corpora) {
+  for (const auto& corpus : corpora) {
+    bool found = false;
+    train::for_each_text(corpus, [&](std::string&&) {
+      found = true;
+      return false;
+    });
+    if (!found) throw InputError("--data {}: there is no text in it; give files with some text", tessera::quoted(corpus.given));
+  }
+}
+
 TrainSetup set_up_training(const TrainCommand& options, run::Context& context, bool writes) {
   const auto corpora = train::parse_corpora(options.data, options.resume), eval = train::parse_corpora(options.eval, options.resume);
   (void)language_options(options, corpora, {});  // stages are checked before anything is written
@@ -254,6 +266,7 @@ TrainSetup set_up_training(const TrainCommand& options, run::Context& context, b
   }
   TrainSetup setup;
   if (writes) {
+    if (!options.resume) check_texts(corpora);
     open_train_folder(options, context, setup);
   } else {
     setup.folder = context.settings().out;
