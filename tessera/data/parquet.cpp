@@ -13,6 +13,12 @@
 namespace tessera::data {
 namespace {
 
+// Arrow's words in one line: some of its messages end in a line break.
+std::string said(std::string_view message) {
+  while (message.ends_with('\n')) message.remove_suffix(1);
+  return tessera::quoted(message, 200);
+}
+
 // A cell of any column type that has a plain value here; nested ones other than lists of texts as their JSON-like text.
 Value cell_value(const arrow::Array& column, int64_t i) {
   if (column.IsNull(i)) return std::monostate{};
@@ -53,7 +59,7 @@ Value cell_value(const arrow::Array& column, int64_t i) {
       break;
   }
   const auto scalar = column.GetScalar(i);
-  if (!scalar.ok()) throw InputError("a Parquet cell cannot be read: {}", scalar.status().message());
+  if (!scalar.ok()) throw InputError("a Parquet cell cannot be read: {}", said(scalar.status().message()));
   const auto* list = dynamic_cast<const arrow::BaseListScalar*>(scalar->get());
   if (list && (list->value->type_id() == arrow::Type::STRING || list->value->type_id() == arrow::Type::LARGE_STRING)) {
     std::vector<std::string> texts;
@@ -71,11 +77,11 @@ class ParquetRecords : public Records {
  public:
   ParquetRecords(const std::filesystem::path& path, const RecordsOptions& options) : name_(path.string()) {
     auto file = arrow::io::ReadableFile::Open(name_);
-    if (!file.ok()) throw InputError("{} cannot be opened: {}; check the path", name_, file.status().message());
+    if (!file.ok()) throw InputError("{} cannot be opened: {}; check the path", name_, said(file.status().message()));
     try {
       open(*file, options);
     } catch (const parquet::ParquetException& error) {
-      throw InputError("{} is no whole Parquet file: {}; copy it again", name_, error.what());
+      throw InputError("{} is no whole Parquet file: {}; copy it again", name_, said(error.what()));
     }
   }
 
@@ -103,7 +109,7 @@ class ParquetRecords : public Records {
 
  private:
   void check(const arrow::Status& status) const {
-    if (!status.ok()) throw InputError("{}, after row {}: {}; copy the file again", name_, row_, status.message());
+    if (!status.ok()) throw InputError("{}, after row {}: {}; copy the file again", name_, row_, said(status.message()));
   }
 
   void open(const std::shared_ptr<arrow::io::ReadableFile>& file, const RecordsOptions& options) {

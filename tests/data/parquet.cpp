@@ -1,5 +1,9 @@
 #include <gtest/gtest.h>
 
+#include <fstream>
+
+#include "tessera/base/error.h"
+#include "tessera/base/random.h"
 #include "tessera/data/records.h"
 #include "tests/data/scratch_folder.h"
 
@@ -53,6 +57,34 @@ TEST(Parquet, NamesFilesThatAreNone) {
     const auto path = folder.write("a.parquet", bytes);
     EXPECT_NE(input_error([&] { count_records(path); }).find("a.parquet"), std::string::npos) << bytes.size();
   }
+}
+
+// Each copy has some bytes changed, most of them in the footer, or is cut short. --gtest_shuffle --gtest_repeat=N makes new copies.
+TEST(Parquet, AnyDamageIsReadOrRefusedInOneLine) {
+  const ScratchFolder folder;
+  std::ifstream in(fixture, std::ios::binary);
+  const std::string whole((std::istreambuf_iterator<char>(in)), {});
+  RandomStream random(static_cast<uint64_t>(testing::UnitTest::GetInstance()->random_seed()), "damaged parquet");
+  size_t refused = 0;
+  constexpr size_t copies = 300, footer = 2500;
+  for (size_t copy = 0; copy < copies; ++copy) {
+    std::string bytes = whole;
+    for (uint64_t change = 0, n = 1 + random.below(8); change < n; ++change) {
+      const size_t reach = random.below(3) == 0 ? bytes.size() : footer;
+      bytes[bytes.size() - 1 - random.below(reach)] = static_cast<char>(random.below(256));
+    }
+    if (random.below(8) == 0) bytes.resize(random.below(bytes.size()));
+    const auto path = folder.write("a.parquet", bytes);
+    try {
+      const auto records = open_records(path);
+      for (Row row; records->next(row);) {
+      }
+    } catch (const InputError& error) {
+      ++refused;
+      ASSERT_EQ(std::string(error.what()).find('\n'), std::string::npos) << error.what();
+    }
+  }
+  EXPECT_GT(refused, copies / 4);
 }
 #else
 TEST(Parquet, SaysHowToGetAReader) {
