@@ -252,7 +252,8 @@ class Experiment {
     run::LinePlot plot{.title = "Perplexity against removed layers",
                        .x = {.label = "layers removed"},
                        .y = {.label = "perplexity", .unit = {}, .log = true},
-                       .levels = {{"dense", std::exp(dense_curve_)}}};
+                       .levels = {{"dense", std::exp(dense_curve_)}},
+                       .interval_name = "range of the random sets"};
     for (size_t o = 0; o < orders.size(); ++o) {
       run::Line line{.name = orders[o].first, .x = {}, .y = {}};
       run::Baseline row{.name = orders[o].first, .values = {}, .note = o < 4 ? "" : "seeded set", .ours = o == 0};
@@ -274,8 +275,7 @@ class Experiment {
       random.band.push_back({values.front(), values.back()});
     }
     plot.lines.push_back(random);
-    plot.caption =
-        fmt::format("{} evaluation windows of {} tokens. The band is the range of the random sets.", plan_.curve_windows, plan_.window);
+    plot.caption = fmt::format("{} evaluation windows of {} tokens.", plan_.curve_windows, plan_.window);
     report_.plot(plot);
   }
 

@@ -60,7 +60,7 @@ void judge_quantisation(run::Report& report, const NatsByModel& nats) {
 }
 
 run::Table table_of(const NatsByModel& nats, size_t removed) {
-  run::Table table{.title = fmt::format("Quantisation and removal of {} layers", removed),
+  run::Table table{.title = fmt::format("Quantisation and removal of {} layer{}", removed, removed == 1 ? "" : "s"),
                    .columns = {"model", "perplexity", "log PPL", "rise"}};
   const auto mean = [](const std::vector<double>& v) { return std::accumulate(v.begin(), v.end(), 0.0) / static_cast<double>(v.size()); };
   const double dense = mean(nats.at("dense"));

@@ -3,6 +3,8 @@
 #include <chrono>
 #include <cmath>
 
+#include "tessera/run/report_text.h"
+
 namespace tessera::shortgpt {
 
 std::vector<SweepPoint> sweep_counts(LayeredModel& model, const std::vector<int64_t>& order, const Windows& windows, int64_t most,
@@ -81,17 +83,18 @@ void draw_sweep(run::Report& report, const std::vector<SweepPoint>& points, int6
   run::LinePlot curve{
       .title = "Perplexity", .x = {.label = "layers removed"}, .y = {.label = "perplexity", .log = true}, .lines = {perplexity}};
   curve.levels.push_back({"10 % above the dense model", 1.1 * points.front().perplexity});
-  curve.caption = fmt::format("Knee at {} layers: the point furthest below the line from first to last, in log perplexity.", knee);
+  curve.caption = fmt::format("Knee with {} removed: the point furthest below the line from first to last, in log perplexity.", knee);
   report.plot(curve);
   report.plot(run::LinePlot{.title = "Speed",
                             .x = {.label = "layers removed"},
                             .y = {.label = "speed", .unit = "tokens/s"},
                             .lines = {speed},
                             .caption = "One forward pass over the evaluation windows with losses, batches of 4 windows."});
+  const auto whole = [](int64_t count) { return run::number_text(static_cast<double>(count), 0); };
   run::Table table{.title = "Every model", .columns = {"removed", "perplexity", "parameters", "bytes", "tokens/s"}};
   for (const auto& point : points) {
-    table.rows.push_back({std::to_string(point.removed), fmt::format("{:.3f}", point.perplexity), std::to_string(point.parameters),
-                          std::to_string(point.bytes), fmt::format("{:.0f}", point.tokens_per_second)});
+    table.rows.push_back({std::to_string(point.removed), run::number_text(point.perplexity, 3), whole(point.parameters), whole(point.bytes),
+                          run::number_text(point.tokens_per_second, 0)});
   }
   report.table(table);
 }
