@@ -83,6 +83,22 @@ def built(target):
     return os.path.join(os.path.dirname(PROGRAM), target)
 
 
+def product_rate(kind, threads):
+    """Operations a second of the machine's products of a middle size in float32 or bfloat16, the best of several and of MKL and oneDNN."""
+    import torch
+    torch.set_num_threads(threads)
+    a, b = (torch.rand(1024, 1024, dtype=getattr(torch, kind)) for _ in range(2))
+    ways = [lambda: torch.mm(a, b)]
+    if torch.backends.mkldnn.is_available():
+        ways.append(lambda: torch.ops.mkldnn._linear_pointwise(a, b, None, "none", [], ""))
+    best = 0.0
+    for way in ways * 20:
+        start = time.perf_counter()
+        way()
+        best = max(best, 2 * 1024**3 / (time.perf_counter() - start))
+    return best
+
+
 def finish(name, rows):
     """Prints the document (`--json`) or a table, and ends the benchmark."""
     document = {"name": name, "machine": machine(), "rows": rows}

@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 
-from measure import PROGRAM, ROOT, alternate, child, finish, row
+from measure import PROGRAM, ROOT, alternate, child, finish, product_rate, row
 
 MODEL, WINDOW, WINDOWS, THREADS, ROUNDS = "smollm2", 512, 16, 2, 5
 
@@ -38,19 +38,6 @@ def rival_round(model, windows, batch):
     return {"tokens_per_second": scored / (time.perf_counter() - start), "nats_per_token": nats / scored}
 
 
-def product_rate(dtype):
-    """GFLOP/s of the machine's matrix products of a middle size, the best of several."""
-    import torch
-    torch.set_num_threads(THREADS)
-    a, b = (torch.rand(1024, 1024, dtype=getattr(torch, dtype)) for _ in range(2))
-    best = 0.0
-    for _ in range(20):
-        start = time.perf_counter()
-        torch.mm(a, b)
-        best = max(best, 2 * 1024**3 / (time.perf_counter() - start) / 1e9)
-    return best
-
-
 def worker(folder, dtype, windows_file):
     """Answers one line a request: a batch size measures, `rate` gives the product rate."""
     windows = json.load(open(windows_file))
@@ -58,7 +45,7 @@ def worker(folder, dtype, windows_file):
     flops = 2 * sum(p.numel() for n, p in model.named_parameters())  # a token's products; the tied embedding counts once, as the head
     print(json.dumps({"flops_per_token": flops}), flush=True)
     for line in sys.stdin:
-        print(json.dumps({"rate": product_rate(dtype)} if line.strip() == "rate" else rival_round(model, windows, int(line))), flush=True)
+        print(json.dumps({"rate": product_rate(dtype, THREADS)} if line.strip() == "rate" else rival_round(model, windows, int(line))), flush=True)
 
 
 class Rival:
@@ -113,7 +100,7 @@ def values(measured, field):
 
 def speed_rows(case, mine, rivals, rate, flops):
     """One row a case; perplexities beside each other in rows of their own."""
-    limit = rate * 1e9 / flops
+    limit = rate / flops
     rows = [row(f"{case}, tokens a second", "tokens/s", values(mine, "tokens_per_second"),
                 {name: values(m, "tokens_per_second") for name, m in rivals.items()}, True, limit)]
     rows.append(row(f"{case}, mean loss", "nats/token", values(mine, "nats_per_token"),

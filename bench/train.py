@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 
-from measure import PROGRAM, alternate, child, finish, row
+from measure import PROGRAM, alternate, child, finish, product_rate, row
 
 # bench/tokenize.py must not be found in place of Python's own module, which the rivals' packages import.
 sys.path[:] = [folder for folder in sys.path if os.path.abspath(folder or ".") != os.path.dirname(os.path.abspath(__file__))]
@@ -49,14 +49,7 @@ def worker(precision):
         return {"tokens_per_second": STEPS * ROWS * LENGTH / (time.perf_counter() - start)}
 
     def rate():
-        kind = torch.bfloat16 if precision == "bf16" else torch.float32
-        a, b = torch.rand(1024, 1024, dtype=kind), torch.rand(1024, 1024, dtype=kind)
-        best = 0.0
-        for _ in range(20):
-            start = time.perf_counter()
-            torch.mm(a, b)
-            best = max(best, 2 * 1024**3 / (time.perf_counter() - start))
-        return {"rate": best}
+        return {"rate": product_rate("bfloat16" if precision == "bf16" else "float32", THREADS)}
 
     print(json.dumps({"parameters": sum(p.numel() for p in model.parameters())}), flush=True)
     for line in sys.stdin:
