@@ -29,6 +29,11 @@ static void read_extensions(const ConfigReader& reader, ModelConfig& config) {
   if (ours == nullptr) return;
   if (!ours->is_object()) throw InputError("config.json: tessera is {}; expected an object", tessera::quoted(ours->dump()));
   const ConfigReader extension(*ours);
+  if (const auto* removed = extension.find("removed_layers")) {
+    const auto is_layer = [](const Json& index) { return index.is_number_integer() && index >= 0 && index < 100'000; };
+    if (!removed->is_array() || !std::all_of(removed->begin(), removed->end(), is_layer))
+      throw InputError("config.json: tessera.removed_layers is {}; expected a list of layers' numbers", tessera::quoted(removed->dump()));
+  }
   const auto placement = extension.string("norm_placement", "");
   if (placement == "post") config.placement = NormPlacement::post;
   if (!placement.empty() && placement != "post")
@@ -100,8 +105,9 @@ static std::vector<bool> removed_flags(const std::vector<int64_t>& removed, int6
 // Original numbers of the removed layers: those of an earlier removal are counted in.
 static Json removed_originals(const Json& raw, const std::vector<bool>& gone) {
   std::vector<int64_t> before;
-  if (raw.contains("tessera") && raw["tessera"].is_object() && raw["tessera"].contains("removed_layers")) {
-    before = raw["tessera"]["removed_layers"].get<std::vector<int64_t>>();
+  const ConfigReader reader(raw);
+  if (const auto* ours = reader.find("tessera")) {
+    if (const auto* removed = ConfigReader(*ours).find("removed_layers")) before = removed->get<std::vector<int64_t>>();
   }
   auto all = before;
   int64_t original = 0;
@@ -172,7 +178,7 @@ void record_extensions(ModelConfig& config) {
   const bool plain = std::all_of(config.layers.begin(), config.layers.end(),
                                  [&](const auto& layer) { return layer.attention && layer.ffn && layer.ffn_width == usual; });
   if (plain) {
-    if (raw.contains("tessera")) raw["tessera"].erase("layers");
+    if (reader.has("tessera")) raw["tessera"].erase("layers");
     return;
   }
   auto& layers = raw["tessera"]["layers"] = Json::array();

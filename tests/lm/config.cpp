@@ -1,5 +1,7 @@
 #include "tessera/lm/config.h"
 
+#include <functional>
+
 #include "tessera/base/error.h"
 #include "tests/lm/golden.h"
 
@@ -41,6 +43,69 @@ TEST(Config, NamesWhatIsWrong) {
   json["head_dim"] = 8;
   EXPECT_NE(config_problem(json).find("expected less than 2^40"), std::string::npos) << config_problem(json);
   EXPECT_NE(config_problem(Json::array({1})), "");
+}
+
+// Every value of a config.json, the nested ones too, in turn replaced by `strange`.
+static void for_each_replaced(Json& part, const Json& strange, const std::function<void()>& visit) {
+  for (auto& [key, value] : part.items()) {
+    const Json kept = value;
+    if (value.is_structured()) for_each_replaced(value, strange, visit);
+    value = strange;
+    visit();
+    value = kept;
+  }
+}
+
+TEST(Config, AnyValueAnywhereIsReadOrRefusedInOneLine) {
+  const std::vector<Json> strange{nullptr,
+                                  true,
+                                  0,
+                                  -1,
+                                  1,
+                                  7,
+                                  int64_t{1} << 31,
+                                  int64_t{1} << 62,
+                                  ~uint64_t{0},
+                                  0.0,
+                                  -0.5,
+                                  1e308,
+                                  1e-308,
+                                  "",
+                                  "x\ny",
+                                  "full_attention",
+                                  Json::array(),
+                                  Json::object(),
+                                  Json::array({1}),
+                                  Json::array({-1, 0}),
+                                  Json::array({"full_attention"}),
+                                  {{"rope_type", "linear"}},
+                                  {{"layers", 3}},
+                                  {{"removed_layers", "x"}},
+                                  {{"removed_layers", {-1, 5}}},
+                                  {{"layers", {1, 2}}}};
+  size_t refused = 0, read = 0;
+  for (const auto& name : golden_names()) {
+    auto json = read_config(golden_folder(name) / "config.json").raw;
+    json["tessera"] = {{"removed_layers", {1}}};
+    for (const auto& value : strange) {
+      for_each_replaced(json, value, [&] {
+        try {
+          auto config = parse_config(json);
+          parameter_count(config);
+          without_layers(config, {0});
+          record_extensions(config);
+          ++read;
+        } catch (const InputError& error) {
+          ++refused;
+          EXPECT_EQ(std::string(error.what()).find('\n'), std::string::npos) << error.what();
+        } catch (const std::exception& error) {
+          ADD_FAILURE() << name << ": " << error.what() << " from " << json.dump();
+        }
+      });
+    }
+  }
+  EXPECT_GT(refused, 1000U);
+  EXPECT_GT(read, 1000U);
 }
 
 TEST(Config, CountsParametersAsTheModelHasThem) {
