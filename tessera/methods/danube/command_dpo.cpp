@@ -105,22 +105,13 @@ void dpo(const DpoCommand& options, run::Context& context) {
                                      },
                                  .go_on = fmt::format("tessera danube dpo --model {} --data {}", options.model, options.data.string())},
                                 context);
-  fs::path adapter, path;
-  if (options.lora_r > 0) {
-    adapter = write_result(opened, "adapter", [&](const fs::path& to) { train::save_lora(*model, to, loaded.path.string()); });
-    context.line("adapter: {}", adapter.string());
-    if (options.merge) train::merge_lora(*model);
-  }
-  if (options.lora_r == 0 || options.merge) {
-    path = write_result(opened, "model", [&](const fs::path& to) { write_tuned(model, to, loaded.path, jinja); });
-    context.line("model:  {}    tessera danube chat {}", path.string(), path.string());
-  }
+  const auto written = write_tuned_results(opened, model, tuning, options.merge, loaded.path, jinja, context);
   const double loss = log.steps().empty() ? 0.0 : log.steps().back().smoothed;
   context.line("{} steps, loss {:.4f} (ln 2 = 0.6931 is no preference), margin {:.3f}; report: {}", trainer.steps_done(), loss,
                figures->margin, (opened.folder->path() / "report.html").string());
   context.result({{"run", opened.folder->path().string()},
-                  {"model", path.empty() ? Json() : Json(path.string())},
-                  {"adapter", adapter.empty() ? Json() : Json(adapter.string())},
+                  {"model", written.model.empty() ? Json() : Json(written.model.string())},
+                  {"adapter", written.adapter.empty() ? Json() : Json(written.adapter.string())},
                   {"pairs", read},
                   {"equal", data.equal},
                   {"too_long", data.too_long},

@@ -90,22 +90,13 @@ void sft(const SftCommand& options, run::Context& context) {
                                  .stage_names = {"loss of answers"},
                                  .go_on = fmt::format("tessera danube sft --model {} --data {}", options.model, options.data.string())},
                                 context);
-  fs::path adapter, path;
-  if (options.lora_r > 0) {
-    adapter = write_result(opened, "adapter", [&](const fs::path& to) { train::save_lora(*model, to, loaded.path.string()); });
-    context.line("adapter: {}", adapter.string());
-    if (options.merge) train::merge_lora(*model);
-  }
-  if (options.lora_r == 0 || options.merge) {
-    path = write_result(opened, "model", [&](const fs::path& to) { write_tuned(model, to, loaded.path, jinja); });
-    context.line("model:  {}    tessera danube chat {}", path.string(), path.string());
-  }
+  const auto written = write_tuned_results(opened, model, tuning, options.merge, loaded.path, jinja, context);
   const double loss = log.steps().empty() ? 0.0 : log.steps().back().smoothed;
   context.line("{} steps, loss {:.3f} nats an answer token; report: {}", trainer.steps_done(), loss,
                (opened.folder->path() / "report.html").string());
   context.result({{"run", opened.folder->path().string()},
-                  {"model", path.empty() ? Json() : Json(path.string())},
-                  {"adapter", adapter.empty() ? Json() : Json(adapter.string())},
+                  {"model", written.model.empty() ? Json() : Json(written.model.string())},
+                  {"adapter", written.adapter.empty() ? Json() : Json(written.adapter.string())},
                   {"conversations", read},
                   {"cut", data.cut},
                   {"dropped", data.dropped},

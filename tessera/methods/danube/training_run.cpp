@@ -74,4 +74,20 @@ fs::path write_result(const OpenedRun& opened, const std::string& name, const st
   return path;
 }
 
+TunedResults write_tuned_results(const OpenedRun& opened, lm::Transformer& model, const Tuning& tuning, bool merge,
+                                 const std::filesystem::path& source, const std::string& chat_template, run::Context& context) {
+  TunedResults written;
+  if (tuning.lora_rank > 0) {
+    written.adapter =
+        write_result(opened, "adapter", [&](const std::filesystem::path& to) { train::save_lora(*model, to, source.string()); });
+    context.line("adapter: {}", written.adapter.string());
+    if (merge) train::merge_lora(*model);
+  }
+  if (tuning.lora_rank == 0 || merge) {
+    written.model = write_result(opened, "model", [&](const std::filesystem::path& to) { write_tuned(model, to, source, chat_template); });
+    context.line("model:  {}    tessera danube chat {}", written.model.string(), written.model.string());
+  }
+  return written;
+}
+
 }  // namespace tessera::danube

@@ -2,6 +2,7 @@
 // The run around training, sft and dpo: its folder, checkpoints, log, Ctrl-C and resume.
 
 #include "tessera/methods/danube/training_log.h"
+#include "tessera/methods/danube/tuned_model.h"
 
 namespace tessera::danube {
 
@@ -29,5 +30,13 @@ TrainingLog run_training(train::Trainer& trainer, const OpenedRun& opened, const
 // The finished model under <run>/model: `write` fills the folder.
 std::filesystem::path write_result(const OpenedRun& opened, const std::string& name,
                                    const std::function<void(const std::filesystem::path& folder)>& write);
+
+struct TunedResults {
+  std::filesystem::path model, adapter;  // empty: not written
+};
+// What sft and dpo leave behind and say of it: with adapters <run>/adapter, and <run>/model when `merge` merges them; else <run>/model.
+// `source` and `chat_template` as in tuned_task.
+TunedResults write_tuned_results(const OpenedRun& opened, lm::Transformer& model, const Tuning& tuning, bool merge,
+                                 const std::filesystem::path& source, const std::string& chat_template, run::Context& context);
 
 }  // namespace tessera::danube
