@@ -37,8 +37,10 @@ bool products_into(const torch::Tensor& a, const torch::Tensor& b, const torch::
   return out.scalar_type() == torch::kFloat32 && out.is_contiguous() && products_fit(a, b) && !out.is_alias_of(a) && !out.is_alias_of(b);
 }
 
-torch::Tensor products_mm(const torch::Tensor& a, const torch::Tensor& b) {
-  if (!products_fit(a, b)) return at::cpu::mm(a, b);
+// mm and bmm; `kPlain`: what LibTorch does.
+template <auto kPlain>
+torch::Tensor products_of(const torch::Tensor& a, const torch::Tensor& b) {
+  if (!products_fit(a, b)) return kPlain(a, b);
   auto result = products_result(a, b);
   at::native::mkldnn_matmul(a, b, result, 0.0F, 1.0F);
   return result;
@@ -49,13 +51,6 @@ torch::Tensor& products_mm_out(const torch::Tensor& a, const torch::Tensor& b, t
     return at::cpu::mm_out(out, a, b);
   at::native::mkldnn_matmul(a, b, out, 0.0F, 1.0F);
   return out;
-}
-
-torch::Tensor products_bmm(const torch::Tensor& a, const torch::Tensor& b) {
-  if (!products_fit(a, b)) return at::cpu::bmm(a, b);
-  auto result = products_result(a, b);
-  at::native::mkldnn_matmul(a, b, result, 0.0F, 1.0F);
-  return result;
 }
 
 torch::Tensor products_addmm(const torch::Tensor& self, const torch::Tensor& a, const torch::Tensor& b, const at::Scalar& beta,
@@ -104,9 +99,9 @@ bool products_register() {
   const c10::WarningUtils::WarningHandlerGuard quiet(&silent);
   // Never destroyed: other threads may multiply until the process ends.
   auto* library = new torch::Library(torch::Library::IMPL, "aten", c10::DispatchKey::CPU, __FILE__, __LINE__);
-  library->impl("mm", products_mm);
+  library->impl("mm", products_of<at::cpu::mm>);
   library->impl("mm.out", products_mm_out);
-  library->impl("bmm", products_bmm);
+  library->impl("bmm", products_of<at::cpu::bmm>);
   library->impl("addmm", products_addmm);
   library->impl("addmm_", products_addmm_);
   return true;
