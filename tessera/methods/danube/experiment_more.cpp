@@ -61,16 +61,22 @@ void run_data_mixes(Laboratory& lab) {
   }
   for (const auto& stage : ordered) constant.push_back({stage.tokens, length, {1.0 - share, share}});
   std::vector<double> difference(windows.size(), 0.0);
+  std::map<bool, double> mean;  // of ordered and constant mixes, over seeds
   for (const uint64_t seed : plan.seeds) {
     for (const bool in_order : {true, false}) {
       const auto run = train_arm(plan, fresh_model(plan, tokenizer.size(), seed), {{"prose", prose}, {"noise", noise}},
                                  {.stages = in_order ? ordered : constant, .seed = seed});
       const auto nats = window_means(run.model, windows);
       for (size_t w = 0; w < nats.size(); ++w) difference[w] += (in_order ? -1.0 : 1.0) * nats[w] / static_cast<double>(plan.seeds.size());
+      mean[in_order] += mean_of_all({nats}) / static_cast<double>(plan.seeds.size());
       lab.report.measured(fmt::format("{} mix, seed {}", in_order ? "ordered" : "constant", seed), {{"nats", mean_of_all({nats})}});
     }
   }
   lab.report.heading("The order of the data");
+  lab.report.text(
+      fmt::format("Held-out prose after {} tokens, mean of {} seeds: {:.4f} nats a token where prose comes late, {:.4f} where its "
+                  "share is {:.1f} % all along.",
+                  plan.more_tokens, plan.seeds.size(), mean[true], mean[false], 100.0 * (1.0 - share)));
   lab.report.judge(claims::order, difference);
 }
 

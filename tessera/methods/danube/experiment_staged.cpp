@@ -136,13 +136,17 @@ class StagedContext {
     lab_.report.judge(claims::short_only, late_difference("C", "S"));
   }
 
+  // In the order in which they are drawn: an arm that a plot leaves out comes last, so that the others keep their colours.
+  static constexpr std::array<std::pair<const char*, const char*>, 3> kArms = {
+      {{"S", "staged: 70 % short, then longer"}, {"L", "long from the start"}, {"C", "short for ever"}}};
+
   void tabulate() {
-    const std::map<std::string, std::string> names{
-        {"S", "staged: 70 % short, then longer"}, {"L", "long from the start"}, {"C", "short for ever"}};
-    for (const auto& [key, runs] : arms_) {
+    for (const auto& [arm, name] : kArms) {
+      const std::string key = arm;
+      const auto& runs = arms_.at(key);
       std::vector<double> seconds;
       for (const auto& each : runs) seconds.push_back(each.run.wall());
-      run::Baseline row{.name = names.at(key), .values = {}, .note = fmt::format("{} seeds, {} tokens each", runs.size(), tokens_)};
+      run::Baseline row{.name = name, .values = {}, .note = fmt::format("{} seeds, {} tokens each", runs.size(), tokens_)};
       row.ours = key == "S";
       for (const auto& bucket : buckets_of(plan_)) {
         double sum = 0.0;
@@ -159,7 +163,9 @@ class StagedContext {
         .title = "Training loss against tokens", .x = {.label = "tokens"}, .y = {.label = "loss", .unit = "nats a token"}};
     run::LinePlot by_time{.title = "Training loss against time", .x = {.label = "time", .unit = "s"}, .y = by_tokens.y};
     run::LinePlot by_place{.title = "Held-out loss by position", .x = {.label = "position in the window"}, .y = by_tokens.y};
-    for (const auto& [key, runs] : arms_) {
+    for (const auto& arm : kArms) {
+      const std::string key = arm.first;
+      const auto& runs = arms_.at(key);
       const auto& first = runs.front();
       by_tokens.lines.push_back({.name = key, .x = first.run.tokens, .y = first.run.loss});
       if (key != "C") by_time.lines.push_back({.name = key, .x = first.run.seconds, .y = first.run.loss});
