@@ -18,7 +18,7 @@
 #include "tessera/kernels/attention.h"
 #include "tessera/kernels/cross_entropy.h"
 #include "tessera/kernels/gated_activation.h"
-#include "tessera/kernels/products.h"
+#include "tessera/kernels/process.h"
 #include "tessera/kernels/rms_norm.h"
 #include "tessera/kernels/rotary.h"
 
@@ -180,8 +180,7 @@ int main(int count, char** arguments) {
   }
   torch::NoGradGuard no_grad;
   torch::manual_seed(1);
-  at::set_num_threads(std::max(1, std::atoi(arguments[2])));
-  kernels::take_float_products();
+  kernels::set_up_process(std::atoi(arguments[2]));
   const Bench bench{.rounds = std::max(1, std::atoi(arguments[1]))};
   for (const int64_t rows : {1024, 8, 1}) products(bench, rows, 576, 1536), products(bench, rows, 1536, 576);
   for (const auto dtype : {torch::kFloat32, torch::kBFloat16}) {

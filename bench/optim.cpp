@@ -11,6 +11,7 @@
 #include <nlohmann/json.hpp>
 
 #include "tessera/kernels/adam8bit.h"
+#include "tessera/kernels/process.h"
 #include "tessera/train/optim/galore.h"
 #include "tessera/train/optim/registry.h"
 
@@ -105,6 +106,7 @@ int main(int argc, char** argv) {
     return 2;
   }
   torch::NoGradGuard no_grad;
+  kernels::set_up_process(at::get_num_threads());
   torch::manual_seed(1);
   const auto document =
       what == "galore" ? time_galore(argv[2], argc > 3 ? std::atoi(argv[3]) : 3) : time_elementwise(what, std::atoi(argv[2]));

@@ -5,7 +5,7 @@
 #include <chrono>
 #include <cstdio>
 
-#include "tessera/kernels/products.h"
+#include "tessera/kernels/process.h"
 #include "tessera/lm/model.h"
 #include "tessera/train/language.h"
 #include "tessera/train/optim/registry.h"
@@ -47,8 +47,7 @@ train::Task task(const lm::Transformer& model, int64_t rows) {
 int main(int argc, char** argv) {
   if (argc < 3) return std::fprintf(stderr, "usage: train_ranks THREADS STEPS\n"), 2;
   const auto ranks = train::join({});
-  torch::set_num_threads(std::atoi(argv[1]));
-  kernels::take_float_products();  // as the program does
+  kernels::set_up_process(std::atoi(argv[1]));
   const auto model = llama();
   train::Trainer trainer(task(model, 8 / ranks->size()),
                          {.optimizer = [](auto all) { return train::make_optimizer({.name = "adamw"}, std::move(all)); },

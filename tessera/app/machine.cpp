@@ -1,12 +1,10 @@
 #include "tessera/app/machine.h"
 
-#include <malloc.h>
 #include <sys/resource.h>
 #include <torch/version.h>
 
-#include <limits>
-
 #include "tessera/base/error.h"
+#include "tessera/kernels/process.h"
 #include "tessera/kernels/products.h"
 #include "tessera/run/environment.h"
 #include "tessera/run/installed.h"
@@ -38,25 +36,12 @@ Json model_list() {
 
 }  // namespace
 
-// Tensors come and go with every step: freed memory is kept for the next one instead of being handed back to the kernel, which would clear
-// every page of it again.
-static void keep_freed_memory() {
-#if defined(__GLIBC__)
-  constexpr int kAll = std::numeric_limits<int>::max();
-  mallopt(M_MMAP_THRESHOLD, kAll);
-  mallopt(M_TRIM_THRESHOLD, kAll);
-  mallopt(M_TOP_PAD, 64 << 20);
-#endif
-}
-
 void apply_settings(const run::Settings& settings) {
   if (settings.device == run::Device::cuda && !torch::cuda::is_available())
     throw InputError("--device cuda: LibTorch {} finds no CUDA device here; give --device cpu, or build against a CUDA LibTorch",
                      TORCH_VERSION);
-  at::set_num_threads(settings.threads > 0 ? settings.threads : run::environment().threads);
+  kernels::set_up_process(settings.threads > 0 ? settings.threads : run::environment().threads);
   torch::manual_seed(settings.seed);
-  kernels::take_float_products();
-  keep_freed_memory();
 }
 
 int64_t peak_rss_bytes() {

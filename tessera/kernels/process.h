@@ -1,0 +1,10 @@
+#pragma once
+// How a process that computes is set up: the program, and what is measured in its place.
+
+namespace tessera::kernels {
+
+// LibTorch's threads (at least 1), float32 products by take_float_products, and freed memory kept for the next tensor. Called once, before
+// the work.
+void set_up_process(int threads);
+
+}  // namespace tessera::kernels
