@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "tessera/base/error.h"
+#include "tessera/train/parallel/host_memory.h"
 #include "tests/train/parallel_ranks.h"
 
 namespace tessera::train {
@@ -158,6 +159,63 @@ TEST(DISABLED_CollectiveOnRanks, ManyOperationsAreUnderWayAtOnce) {
   for (auto at = pending.rbegin(); at != pending.rend(); ++at) (*at)->wait();
   for (int64_t i = 0; i < 20; ++i)
     EXPECT_TRUE(sums[static_cast<size_t>(i)].eq(static_cast<float>(r.size() * (r.size() - 1) / 2 + r.size() * i)).all().item<bool>());
+}
+
+TEST(DISABLED_CollectiveOnRanks, SeeEachOthersMemoryOnOneHost) {
+  Collective& r = ranks();
+  const auto memory = HostMemory::open(r, 5000);
+  ASSERT_NE(memory, nullptr);
+  EXPECT_TRUE(std::all_of(memory->of(r.rank()), memory->of(r.rank()) + 5000, [](std::byte each) { return each == std::byte{0}; }));
+  memory->of(r.rank())[4999] = static_cast<std::byte>(10 + r.rank());
+  r.barrier();
+  for (int64_t i = 0; i < r.size(); ++i) EXPECT_EQ(memory->of(i)[4999], static_cast<std::byte>(10 + i));
+  r.barrier();
+}
+
+// Parts of a shared buffer: one of them empty, several rounds in the same memory.
+TEST(DISABLED_CollectiveOnRanks, BuffersTakeSumsAndPartsInEveryDtype) {
+  Collective& r = ranks();
+  const auto size_of = [](int64_t part) { return part == 1 ? 0 : 1000 + 37 * part; };
+  std::vector<int64_t> sizes;
+  for (int64_t p = 0; p < r.size(); ++p) sizes.push_back(size_of(p));
+  for (const auto dtype : {torch::kFloat32, torch::kBFloat16, torch::kInt64}) {
+    const auto buffer = r.buffer(std::accumulate(sizes.begin(), sizes.end(), int64_t{0}), dtype);
+    EXPECT_TRUE(buffer.eq(0).all().item<bool>());
+    const auto parts = buffer.split_with_sizes(sizes);
+    for (int64_t round = 0; round < 3; ++round) {
+      const auto values = [&](int64_t rank, int64_t part) {
+        return (values_of(rank + round, {size_of(part)}) * 50).to(dtype).to(torch::kFloat64);
+      };
+      for (int64_t p = 0; p < r.size(); ++p) torch::Tensor(parts[static_cast<size_t>(p)]).copy_(values(r.rank(), p));
+      r.reduce_scatter(parts);
+      r.all_gather(parts);
+      for (int64_t p = 0; p < r.size(); ++p) {
+        auto whole = torch::zeros({size_of(p)}, torch::kFloat64);
+        for (int64_t i = 0; i < r.size(); ++i) whole += values(i, p);
+        const double slack = dtype == torch::kBFloat16 ? 50.0 * static_cast<double>(r.size()) / 64 : dtype == torch::kInt64 ? 0.0 : 1e-3;
+        EXPECT_TRUE(torch::allclose(parts[static_cast<size_t>(p)].to(torch::kFloat64), whole, 0.0, slack)) << dtype << " part " << p;
+      }
+    }
+  }
+}
+
+TEST(DISABLED_CollectiveOnRanks, BuffersTakeManyOperationsAtOnceAndForgetWhatWasGivenUp) {
+  Collective& r = ranks();
+  const auto buffer = r.buffer(20 * r.size() * 100, torch::kFloat32).view({20, r.size(), 100});
+  const auto parts_of = [&](int64_t i) { return buffer[i].view({-1}).split(100); };
+  const auto start = [&](int64_t i) {
+    buffer[i].fill_(static_cast<float>(r.rank() + i));
+    return r.start_reduce_scatter(parts_of(i));
+  };
+  for (int64_t i = 0; i < 20; ++i) start(i);  // dropped
+  r.barrier();
+  std::vector<std::shared_ptr<Pending>> pending;
+  for (int64_t i = 0; i < 20; ++i) pending.push_back(start(i));
+  for (auto at = pending.rbegin(); at != pending.rend(); ++at) (*at)->wait();
+  for (int64_t i = 0; i < 20; ++i) {
+    EXPECT_TRUE(pending[static_cast<size_t>(i)]->done());
+    EXPECT_TRUE(buffer[i][r.rank()].eq(static_cast<float>(r.size() * (r.size() - 1) / 2 + r.size() * i)).all().item<bool>()) << i;
+  }
 }
 
 TEST(DISABLED_CollectiveOnRanks, RefusesWhatItCannotMove) {

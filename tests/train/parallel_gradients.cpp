@@ -99,24 +99,26 @@ std::vector<Parameter> parameters_of(const Net& net) {
   return all;
 }
 
-// Three steps of Momentum with the reducer; returns the net. Checks nothing.
+// Three steps of Momentum with the reducer, by ShardedOptimizer or, every sum sent to all ranks, by the whole rule; returns the net.
 Net trained(bool sharded, std::unique_ptr<ShardedOptimizer>* kept = nullptr) {
   Net net;
   auto whole = std::make_unique<Momentum>(parameters_of(net));
   auto optimizer = std::make_unique<ShardedOptimizer>(std::make_unique<Momentum>(parameters_of(net)), shared_ranks());
-  BucketOptions options{.bytes = 1000};
-  if (sharded) options.owners = optimizer->owners();
-  GradientReducer reducer(net.leaves, shared_ranks(), options);
+  const auto owners = optimizer->owners();
+  GradientReducer reducer(net.leaves, shared_ranks(), {.bytes = 1000, .owners = owners});
   for (int64_t step = 1; step <= 3; ++step) {
     run_micro_batches(net, reducer, ranks().rank());
     reducer.finish();
     std::vector<size_t> which;
     std::vector<torch::Tensor> grads;
-    for (size_t i = 0; i < net.leaves.size(); ++i)
-      if (reducer.used(i)) {
-        which.push_back(i);
-        grads.push_back(net.leaves[i].grad());
-      }
+    for (size_t i = 0; i < net.leaves.size(); ++i) {
+      if (!reducer.used(i)) continue;
+      which.push_back(i);
+      grads.push_back(net.leaves[i].grad());
+      if (sharded) continue;
+      if (owners[i] != ranks().rank()) grads.back() = torch::empty(net.leaves[i].sizes());
+      ranks().broadcast(grads.back(), owners[i]);
+    }
     Optimizer& rule = sharded ? static_cast<Optimizer&>(*optimizer) : *whole;
     rule.update(which, grads, {.step = step, .lr = 1e-3});
   }

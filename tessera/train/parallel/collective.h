@@ -29,6 +29,9 @@ class Collective {
   virtual int64_t rank() const = 0;
   virtual int64_t size() const = 0;
 
+  // Zeros [elements] for parts of the two operations below, where they move fastest. Every rank calls it with the same arguments and keeps
+  // parts at the same places.
+  virtual torch::Tensor buffer(int64_t elements, torch::Dtype dtype) { return torch::zeros({elements}, dtype); }
   // tensor becomes its sum over ranks. start_... returns at once and works beside the caller's computation.
   virtual std::shared_ptr<Pending> start_all_reduce(torch::Tensor tensor) = 0;
   // parts[r] becomes its sum over ranks on rank r; on the others its values are lost. One part a rank, of any size, empty ones included.

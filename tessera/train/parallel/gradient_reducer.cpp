@@ -51,10 +51,7 @@ void GradientReducer::make_bucket(std::vector<size_t> leaves) {
     sizes[static_cast<size_t>(owner(i))] += leaves_[i].numel();
     elements += leaves_[i].numel();
   }
-  Bucket bucket{.sum = torch::zeros({elements}, leaves_[leaves[0]].options().dtype(torch::kFloat32).requires_grad(false)),
-                .parts = {},
-                .leaves = leaves.size(),
-                .missing = leaves.size()};
+  Bucket bucket{.sum = ranks_->buffer(elements, torch::kFloat32), .parts = {}, .leaves = leaves.size(), .missing = leaves.size()};
   if (!owners_.empty()) bucket.parts = bucket.sum.split_with_sizes(sizes);
   int64_t begin = 0;
   for (const size_t i : leaves) {

@@ -9,7 +9,7 @@
 #include <cstring>
 
 #include "tessera/base/error.h"
-#include "tessera/train/parallel/collective.h"
+#include "tessera/train/parallel/host_collective.h"
 #include "tessera/train/parallel/mpi_collective.h"
 
 namespace tessera::train {
@@ -72,7 +72,7 @@ std::shared_ptr<Collective> join(std::function<void(const std::string& line)> lo
   if (found != started.size)
     throw InputError("{} started {} ranks, MPI found {}; use the mpirun of the OpenMPI that this program was built with", started.by,
                      started.size, found);
-  return over(std::move(transport));
+  return on_one_host(over(std::move(transport)));
 }
 
 int64_t threads_of_rank(Collective& ranks) {

@@ -69,8 +69,7 @@ void ShardedOptimizer::share_values(std::span<const size_t> which) {
       held += static_cast<int64_t>(value.nbytes());
     }
     const auto piece = which.subspan(begin, end - begin);
-    const auto buffer = torch::empty({std::accumulate(sizes.begin(), sizes.end(), int64_t{0})}, parameters_[piece[0]].value.options());
-    const auto parts = buffer.split_with_sizes(sizes);
+    const auto parts = exchange_buffer(sizes, parameters_[piece[0]].value.scalar_type()).split_with_sizes(sizes);
     std::vector<int64_t> at(sizes.size(), 0);
     std::vector<torch::Tensor> places;
     for (const size_t i : piece) {
@@ -85,6 +84,12 @@ void ShardedOptimizer::share_values(std::span<const size_t> which) {
       if (!mine(piece[k])) parameters_[piece[k]].value.copy_(places[k]);
     begin = end;
   }
+}
+
+torch::Tensor ShardedOptimizer::exchange_buffer(const std::vector<int64_t>& sizes, torch::Dtype dtype) {
+  const int64_t elements = std::accumulate(sizes.begin(), sizes.end(), int64_t{0});
+  if (!exchange_.defined() || exchange_.numel() < elements || exchange_.scalar_type() != dtype) exchange_ = ranks_->buffer(elements, dtype);
+  return exchange_.narrow(0, 0, elements);
 }
 
 StateTensors ShardedOptimizer::state(size_t i) const {

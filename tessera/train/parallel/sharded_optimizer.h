@@ -34,12 +34,14 @@ class ShardedOptimizer : public Optimizer {
  private:
   bool mine(size_t i) const { return owners_[i] == ranks_->rank(); }
   void share_values(std::span<const size_t> which);
+  torch::Tensor exchange_buffer(const std::vector<int64_t>& sizes, torch::Dtype dtype);  // [sum of sizes], kept from call to call
   void send_state(size_t i);
   StateTensors receive_state(size_t i);
 
   std::unique_ptr<Optimizer> whole_;
   std::shared_ptr<Collective> ranks_;
   std::vector<int64_t> owners_;
+  torch::Tensor exchange_;              // values on their way
   std::vector<StateTensors> gathered_;  // rank 0, while a checkpoint is written
 };
 
