@@ -16,15 +16,17 @@ namespace {
 
 constexpr int64_t products_least = int64_t{1} << 15;  // multiplications; below it a call costs more than the arithmetic
 
-// Row after row or column after column: what oneDNN reads without a copy.
-bool products_dense(const torch::Tensor& t) { return t.is_contiguous() || t.transpose(-2, -1).is_contiguous(); }
+// Row after row or column after column: what oneDNN reads. Columns of a wider matrix (the gradient of one of joined layers) are copied:
+// that costs less than MKL does.
+torch::Tensor products_dense(const torch::Tensor& t) {
+  return t.is_contiguous() || t.transpose(-2, -1).is_contiguous() ? t : t.contiguous();
+}
 
-// result must be dense already; a and b [m, k], [k, n] or with one batch dimension before.
+// a and b [m, k], [k, n] or with one batch dimension before.
 bool products_fit(const torch::Tensor& a, const torch::Tensor& b) {
   const int64_t dims = a.dim();
   return b.dim() == dims && (dims == 2 || dims == 3) && a.scalar_type() == torch::kFloat32 && b.scalar_type() == torch::kFloat32 &&
-         a.size(dims - 1) == b.size(dims - 2) && (dims == 2 || a.size(0) == b.size(0)) && a.numel() * b.size(dims - 1) >= products_least &&
-         products_dense(a) && products_dense(b);
+         a.size(dims - 1) == b.size(dims - 2) && (dims == 2 || a.size(0) == b.size(0)) && a.numel() * b.size(dims - 1) >= products_least;
 }
 
 torch::Tensor products_result(const torch::Tensor& a, const torch::Tensor& b) {
@@ -42,14 +44,14 @@ template <auto kPlain>
 torch::Tensor products_of(const torch::Tensor& a, const torch::Tensor& b) {
   if (!products_fit(a, b)) return kPlain(a, b);
   auto result = products_result(a, b);
-  at::native::mkldnn_matmul(a, b, result, 0.0F, 1.0F);
+  at::native::mkldnn_matmul(products_dense(a), products_dense(b), result, 0.0F, 1.0F);
   return result;
 }
 
 torch::Tensor& products_mm_out(const torch::Tensor& a, const torch::Tensor& b, torch::Tensor& out) {
   if (!products_into(a, b, out) || out.dim() != 2 || out.size(0) != a.size(0) || out.size(1) != b.size(1))
     return at::cpu::mm_out(out, a, b);
-  at::native::mkldnn_matmul(a, b, out, 0.0F, 1.0F);
+  at::native::mkldnn_matmul(products_dense(a), products_dense(b), out, 0.0F, 1.0F);
   return out;
 }
 
@@ -59,7 +61,7 @@ torch::Tensor products_addmm(const torch::Tensor& self, const torch::Tensor& a, 
   if (!plain || a.dim() != 2 || !products_fit(a, b)) return at::cpu::addmm(self, a, b, beta, alpha);
   auto result = products_result(a, b);
   result.copy_(self.expand(result.sizes()));
-  at::native::mkldnn_matmul(a, b, result, 1.0F, 1.0F);
+  at::native::mkldnn_matmul(products_dense(a), products_dense(b), result, 1.0F, 1.0F);
   return result;
 }
 
@@ -68,7 +70,7 @@ torch::Tensor& products_addmm_(torch::Tensor& self, const torch::Tensor& a, cons
   const bool plain = alpha.equal(1) && beta.equal(1) && self.dim() == 2 && a.dim() == 2 && b.dim() == 2 && self.size(0) == a.size(0) &&
                      self.size(1) == b.size(1);
   if (!plain || !products_into(a, b, self)) return at::cpu::addmm_(self, a, b, beta, alpha);
-  at::native::mkldnn_matmul(a, b, self, 1.0F, 1.0F);
+  at::native::mkldnn_matmul(products_dense(a), products_dense(b), self, 1.0F, 1.0F);
   return self;
 }
 
