@@ -53,6 +53,11 @@ Json plan_json(const train::TrainPlan& plan, double rate) {
           {"seconds", plan.flops * static_cast<double>(plan.steps) / rate}};
 }
 
+const char* precision_text(const TrainCommand& options, torch::Dtype dtype) {
+  if (dtype != torch::kBFloat16) return "fp32";
+  return options.masters ? "bf16 with fp32 masters" : "bf16";
+}
+
 // Prints the plan; nothing is allocated but the model's shapes.
 void dry_run(const TrainCommand& options, run::Context& context) {
   const auto corpora = train::parse_corpora(options.data, false);
@@ -66,7 +71,7 @@ void dry_run(const TrainCommand& options, run::Context& context) {
   const auto plan = plan_of(options, shapes, language);
   const double rate = train::product_rate(config, std::min<int64_t>(language.batch, 2048), dtype);
   context.line("{} parameters, {} trained, {}", short_count(static_cast<double>(plan.parameters)),
-               short_count(static_cast<double>(plan.trained)), dtype == torch::kBFloat16 ? "bf16 with fp32 masters" : "fp32");
+               short_count(static_cast<double>(plan.trained)), precision_text(options, dtype));
   context.line(
       "memory: {} weights, {} gradients, {} masters, {} optimizer, {} averages, {} activations, {} head, {} program: {} at once, of {}",
       bytes_text(plan.weights), bytes_text(plan.gradients), bytes_text(plan.masters), bytes_text(plan.optimizer), bytes_text(plan.averages),
@@ -183,9 +188,10 @@ std::shared_ptr<train::MixedTokens> mixed_of(TrainSetup& setup, train::Packing p
           .seed = context.settings().seed, .piece = longest, .mask_documents = setup.language.mask_documents, .packing = packing});
 }
 
-void announce(const TrainSetup& setup, const train::TrainPlan& plan, const train::Trainer& trainer, run::Context& context) {
+void announce(const TrainCommand& options, const TrainSetup& setup, const train::TrainPlan& plan, const train::Trainer& trainer,
+              run::Context& context) {
   context.note("{}: {} parameters, {}, {} steps of {} tokens{}{}", setup.folder.string(), short_count(static_cast<double>(plan.parameters)),
-               setup.model->dtype() == torch::kBFloat16 ? "bf16 with fp32 masters" : "fp32", plan.steps, setup.language.batch,
+               precision_text(options, setup.model->dtype()), plan.steps, setup.language.batch,
                setup.language.ranks > 1 ? fmt::format(" on {} ranks", setup.language.ranks) : "",
                setup.checkpoint ? fmt::format("; goes on after step {}", trainer.steps_done()) : "");
 }
@@ -209,7 +215,7 @@ void train_model(const TrainCommand& options, run::Context& context) {
   std::optional<TrainReport> report;
   auto* folder = first ? &(options.resume ? context.resumed_folder() : context.folder()) : nullptr;
   if (first) {
-    announce(setup, plan, trainer, context);
+    announce(options, setup, plan, trainer, context);
     report.emplace(context, *folder, plan, fmt::format("{} tokens a step, {} optimizer", setup.language.batch, options.name),
                    metrics_until(setup.folder / "metrics.jsonl", trainer.steps_done()), trainer.tokens_seen());
   }

@@ -177,6 +177,7 @@ void add_budget_options(Table& table) {
       .flag("mask-documents", &Command::mask_documents, "attention and positions stay within a document")
       .flag("recompute", &Command::recompute, "keep only each block's input for the backward pass: less memory, a third more work")
       .flag("per-layer", &Command::per_layer, "move each weight during the backward pass and drop its gradient; needs --clip 0")
+      .flag("masters", &Command::masters, "keep float32 copies of bf16 weights; --no-masters: less memory, small updates are lost")
       .choice("accum", &Command::accumulate,
               {{"full", Accumulate::full, "as they are"},
                {"lowrank", Accumulate::low_rank, "in the optimizer's subspaces: --per-layer with several micro-batches"}},
@@ -198,6 +199,7 @@ void add_rate_options(Table& table) {
       .number("cooldown", &Command::cooldown, run::Range{0, 1}, "share of the tokens of wsd's fall")
       .number("clip", &Command::clip, run::Range{0}, "largest norm of the gradient; 0: any")
       .number("weight-decay", &Command::weight_decay, run::Range{0}, "of matrices, not of embeddings, head and norms")
+      .number("z-loss", &Command::z_loss, run::Range{0, 1}, "adds this times the square of log Z to every token's loss (PaLM: 1e-4)")
       .number("ema", &Command::ema, run::Range{0, 0.999999}, "decay of a moving average of the weights, which becomes the model; 0: none");
 }
 

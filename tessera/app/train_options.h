@@ -20,9 +20,9 @@ struct TrainCommand : train::OptimOptions, train::AdapterOptions {
   int64_t vocab = 8192;
   int64_t tokens = 0, length = 256, batch = 4096, micro = 0;
   std::vector<std::string> stages;
-  bool mask_documents = false, recompute = false, per_layer = false;
+  bool mask_documents = false, recompute = false, per_layer = false, masters = true;
   std::optional<double> lr;
-  double min_lr = 0.1, warmup = 0.03, cooldown = 0.2, clip = 1.0, weight_decay = 0.1, ema = 0.0;
+  double min_lr = 0.1, warmup = 0.03, cooldown = 0.2, clip = 1.0, weight_decay = 0.1, z_loss = 0.0, ema = 0.0;
   train::Decay schedule = train::Decay::cosine;
   std::vector<std::string> pieces;
   Accumulate accumulate = Accumulate::full;

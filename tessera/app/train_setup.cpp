@@ -193,6 +193,7 @@ train::LanguageOptions language_options(const TrainCommand& options, const std::
                                   .micro = options.micro,
                                   .mask_documents = options.mask_documents,
                                   .recompute = options.recompute,
+                                  .z_loss = options.z_loss,
                                   .weight_decay = options.weight_decay,
                                   .eval_rows = 16};
   for (auto& stage : language.stages) {
@@ -219,7 +220,8 @@ train::TrainerOptions trainer_options(const TrainCommand& options, const TrainSe
       .clip = options.clip,
       .ema = options.ema,
       .per_layer = options.per_layer,
-      .accumulate_low_rank = options.accumulate == Accumulate::low_rank};
+      .accumulate_low_rank = options.accumulate == Accumulate::low_rank,
+      .masters = options.masters};
   how.schedule.pieces = pieces_of(options, tokens);
   train::add_restarts(how.schedule, setup.adapters, options.batch);
   return how;
@@ -237,9 +239,11 @@ lm::ModelConfig planned_config(const TrainCommand& options) {
 }
 
 train::TrainPlan plan_of(const TrainCommand& options, lm::Transformer model, const train::LanguageOptions& language) {
-  auto inputs = train::count_trained(
-      train::language_parameters(model, options.weight_decay), train::lora_parameters(*model), options,
-      {.average = options.ema > 0.0, .per_layer = options.per_layer, .accumulate_low_rank = options.accumulate == Accumulate::low_rank});
+  auto inputs = train::count_trained(train::language_parameters(model, options.weight_decay), train::lora_parameters(*model), options,
+                                     {.average = options.ema > 0.0,
+                                      .masters = options.masters,
+                                      .per_layer = options.per_layer,
+                                      .accumulate_low_rank = options.accumulate == Accumulate::low_rank});
   inputs.element = model->dtype() == torch::kBFloat16 ? 2 : 4;
   return train::plan_training(model->config(), language, inputs);
 }

@@ -1,5 +1,6 @@
 #include "tessera/train/head_loss.h"
 
+#include "tessera/base/error.h"
 #include "tessera/kernels/cross_entropy_grad.h"
 #include "tessera/train/head_rows.h"
 
@@ -20,9 +21,21 @@ torch::Tensor losses_and_gradient(torch::Tensor& logits, const torch::Tensor& ta
   return nats;
 }
 
+// The same of nats + z log(Z)^2, whose gradient is 2 z log(Z) softmax more.
+torch::Tensor losses_and_gradient(torch::Tensor& logits, const torch::Tensor& targets, double z) {
+  if (z == 0.0) return losses_and_gradient(logits, targets);
+  const auto rows = targets.clamp_min(0).unsqueeze(-1);
+  const auto of_target = logits.gather(-1, rows).squeeze(-1).to(torch::kFloat32);
+  const auto nats = losses_and_gradient(logits, targets);
+  const auto log_z = (nats + of_target).masked_fill_(targets.lt(0), 0.0);
+  const auto more = (2.0 * z * log_z).unsqueeze(-1);
+  logits.mul_(more + 1.0).scatter_add_(-1, rows, more.to(logits.scalar_type()));
+  return nats + z * log_z.square();
+}
+
 struct HeadLoss : torch::autograd::Function<HeadLoss> {
   static torch::Tensor forward(AutogradContext* ctx, const torch::Tensor& hidden, const torch::Tensor& weight, const torch::Tensor& targets,
-                               int64_t chunk) {
+                               int64_t chunk, double z) {
     const bool for_hidden = hidden.requires_grad(), for_weight = weight.requires_grad();
     const auto total = torch::zeros({}, torch::dtype(torch::kFloat64));
     auto d_hidden = for_hidden ? torch::empty_like(hidden) : torch::Tensor();
@@ -31,7 +44,7 @@ struct HeadLoss : torch::autograd::Function<HeadLoss> {
       const int64_t n = std::min(chunk, hidden.size(0) - i);
       const auto h = hidden.narrow(0, i, n);
       auto logits = at::linear(h, weight);
-      total.add_(losses_and_gradient(logits, targets.narrow(0, i, n)).sum(torch::kFloat64));
+      total.add_(losses_and_gradient(logits, targets.narrow(0, i, n), z).sum(torch::kFloat64));
       if (for_hidden) {
         auto rows = d_hidden.narrow(0, i, n);
         at::mm_out(rows, logits, weight);
@@ -43,13 +56,16 @@ struct HeadLoss : torch::autograd::Function<HeadLoss> {
         d_weight.add_(at::mm(logits.t(), h));
       }
     }
+    ctx->saved_data["spent"] = false;
     ctx->save_for_backward({d_hidden, d_weight.defined() ? d_weight.to(weight.scalar_type()) : d_weight});
     return total.to(torch::kFloat32);
   }
   static variable_list backward(AutogradContext* ctx, const variable_list& dy) {
+    if (std::exchange(ctx->saved_data["spent"], true).toBool())
+      throw InputError("head_loss: its gradient goes back once, in the memory that the forward pass made; compute the loss again");
     const auto saved = ctx->get_saved_variables();
-    const auto scaled = [&](const torch::Tensor& t) { return t.defined() ? t * dy[0].to(t.scalar_type()) : t; };
-    return {scaled(saved[0]), scaled(saved[1]), {}, {}};
+    const auto scaled = [&](torch::Tensor t) { return t.defined() ? t.mul_(dy[0].to(t.scalar_type())) : t; };
+    return {scaled(saved[0]), scaled(saved[1]), {}, {}, {}};
   }
 };
 
@@ -58,8 +74,8 @@ struct HeadLoss : torch::autograd::Function<HeadLoss> {
 torch::Tensor head_loss(const torch::Tensor& hidden, const torch::Tensor& weight, const torch::Tensor& targets,
                         const HeadLossOptions& options) {
   const int64_t chunk = head_rows("head_loss", hidden, weight, targets, options.chunk);
-  if (!torch::GradMode::is_enabled()) return HeadLoss::apply(hidden.detach(), weight.detach(), targets, chunk);
-  return HeadLoss::apply(hidden, weight, targets, chunk);
+  if (!torch::GradMode::is_enabled()) return HeadLoss::apply(hidden.detach(), weight.detach(), targets, chunk, options.z_loss);
+  return HeadLoss::apply(hidden, weight, targets, chunk, options.z_loss);
 }
 
 }  // namespace tessera::train

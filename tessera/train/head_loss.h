@@ -6,7 +6,8 @@
 namespace tessera::train {
 
 struct HeadLossOptions {
-  int64_t chunk = 0;  // rows of logits that live at once, 1 and up; 0: as many as fit about 16 MB
+  int64_t chunk = 0;    // rows of logits that live at once, 1 and up; 0: as many as fit about 16 MB
+  double z_loss = 0.0;  // z: a row counts z log(Z)^2 more, Z the sum of its exponentials (PaLM, arXiv 2204.02311, section 5: 1e-4)
 };
 
 // Sum over the rows n with targets[n] >= 0 of -log softmax(hidden[n] weight^T)[targets[n]], nats, a float32 scalar; differentiable in

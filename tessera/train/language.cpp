@@ -49,7 +49,7 @@ class LanguageBatches {
     const auto end = std::min(rows_.size(), begin + static_cast<size_t>(micro_rows(step)));
     const auto rows = stack_rows(rows_, begin, end, options_.mask_documents);
     return {.counted = rows.targets.ge(0).sum().item<int64_t>(), .tokens = rows.tokens.numel(), .loss = [this, rows] {
-              return language_loss(model_, rows, options_.recompute);
+              return language_loss(model_, rows, options_.recompute, options_.z_loss);
             }};
   }
 
@@ -148,7 +148,7 @@ size_t stage_of(const LanguageOptions& options, int64_t step) {
   return options.stages.size() - 1;
 }
 
-torch::Tensor language_loss(const lm::Transformer& given, const LanguageRows& rows, bool recompute) {
+torch::Tensor language_loss(const lm::Transformer& given, const LanguageRows& rows, bool recompute, double z_loss) {
   auto model = given;
   const auto pass = std::make_shared<lm::Pass>(model->start(rows.tokens, {.documents = rows.documents}));
   auto x = model->embed(rows.tokens, *pass);
@@ -161,7 +161,7 @@ torch::Tensor language_loss(const lm::Transformer& given, const LanguageRows& ro
     }
   }
   const auto normed = model->final_norm(x);
-  return head_loss(normed.reshape({-1, normed.size(-1)}), head_weight(model), rows.targets.reshape({-1}));
+  return head_loss(normed.reshape({-1, normed.size(-1)}), head_weight(model), rows.targets.reshape({-1}), {.z_loss = z_loss});
 }
 
 std::vector<Parameter> language_parameters(const lm::Transformer& model, double weight_decay) {

@@ -20,6 +20,7 @@ struct LanguageOptions {
   int64_t micro = 0;            // rows of one forward pass; 0: all rows of the step
   bool mask_documents = false;  // attention and positions stay within a document, and its last token has no target
   bool recompute = false;       // activation checkpointing of every block
+  double z_loss = 0.0;          // see HeadLossOptions; of the training loss alone
   double weight_decay = 0.0;    // of matrices; embeddings, head, gains and biases never decay
   int64_t rank = 0, ranks = 1;  // this process takes the rows r with r % ranks == rank of every step
   int64_t eval_rows = 64;       // rows of held-out text, of the present stage's length
@@ -35,7 +36,7 @@ size_t stage_of(const LanguageOptions& options, int64_t step);  // the stage tha
 struct LanguageRows {
   torch::Tensor tokens, targets, documents;
 };
-torch::Tensor language_loss(const lm::Transformer& model, const LanguageRows& rows, bool recompute);
+torch::Tensor language_loss(const lm::Transformer& model, const LanguageRows& rows, bool recompute, double z_loss = 0.0);
 
 // The head's weight [V, D]: the embedding's where it is tied.
 torch::Tensor head_weight(const lm::Transformer& model);

@@ -47,7 +47,11 @@ class Optimizer {
   virtual void update_accumulated(const StepTime& /* time */) {}
   virtual int64_t accumulated_bytes(size_t /* i */) const { return 0; }
 
-  // The state of parameter i, empty before its first update; tensors share memory with the optimizer.
+  // Makes the states of these parameters now: made at the first update, they would lie between that step's temporary tensors and leave
+  // holes that later steps cannot use.
+  virtual void make_states(std::span<const size_t> /* which */) {}
+
+  // The state of parameter i, empty before it is made; tensors share memory with the optimizer.
   virtual StateTensors state(size_t i) const = 0;
   // Puts a saved state back; the next update continues bit for bit. Throws InputError naming the parameter when names, shapes or dtypes
   // differ.

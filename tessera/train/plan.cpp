@@ -48,7 +48,7 @@ PlanInputs count_trained(const std::vector<Parameter>& weights, const std::vecto
     const int64_t elements = parameter.value.numel(), bytes = static_cast<int64_t>(parameter.value.nbytes());
     in.trained += elements;
     in.gradients = how.per_layer ? std::max(in.gradients, bytes) : in.gradients + bytes;
-    if (parameter.value.scalar_type() != torch::kFloat32) in.masters += 4 * elements;
+    if (how.masters && parameter.value.scalar_type() != torch::kFloat32) in.masters += 4 * elements;
     if (how.average) in.averages += 4 * elements;
   }
   for (const auto& parameter : factors) in.factors += static_cast<int64_t>(parameter.value.nbytes());
@@ -73,7 +73,7 @@ TrainPlan plan_training(const lm::ModelConfig& config, const LanguageOptions& op
   plan.optimizer = inputs.optimizer;
   plan.averages = inputs.averages;
   plan.activations = activation_bytes(config, options, inputs.element);
-  plan.head = 2 * (int64_t{16} << 20) + (inputs.head ? config.vocab * config.width * (4 + inputs.element) : 0);
+  plan.head = 2 * (int64_t{16} << 20) + (inputs.head ? config.vocab * config.width * (inputs.element == 4 ? 4 : 4 + inputs.element) : 0);
   plan.program = int64_t{300} << 20;
   int64_t products = config.vocab * config.width;  // weights that every token is multiplied by
   for (int64_t i = 0; i < config.depth(); ++i) products += lm::block_parameter_count(config, i);

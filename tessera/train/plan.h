@@ -19,6 +19,7 @@ struct PlanInputs {
 
 struct CountOptions {
   bool average = false;              // a moving average of the weights
+  bool masters = true;               // float32 copies of bfloat16 weights
   bool per_layer = false;            // one gradient at a time
   bool accumulate_low_rank = false;  // and sums of micro-batches in the optimizer's space
 };

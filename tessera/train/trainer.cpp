@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <limits>
+#include <numeric>
 
 #include "tessera/base/error.h"
 #include "tessera/train/gradients.h"
@@ -33,6 +34,9 @@ Trainer::Trainer(Task task, TrainerOptions options) : task_(std::move(task)), op
     for (const auto& parameter : task_.parameters) leaves.push_back(parameter.value);
     across_ = std::make_unique<AcrossRanks>(std::move(leaves), optimizer_, options_.ranks);
   }
+  std::vector<size_t> all(task_.parameters.size());
+  std::iota(all.begin(), all.end(), size_t{0});
+  optimizer_->make_states(all);
   if (task_.position) position_ = task_.position();
 }
 
@@ -58,7 +62,7 @@ void Trainer::make_masters() {
   std::vector<Parameter> moved;
   for (const auto& parameter : task_.parameters) {
     const auto& value = parameter.value;
-    masters_.push_back(value.scalar_type() == torch::kFloat32 ? value.detach() : value.detach().to(torch::kFloat32));
+    masters_.push_back(options_.masters ? value.detach().to(torch::kFloat32) : value.detach());
     auto copy = parameter;
     copy.value = masters_.back();
     moved.push_back(std::move(copy));
@@ -220,7 +224,7 @@ void Trainer::update_one(size_t i) {
 void Trainer::copy_master(size_t i) {
   torch::NoGradGuard no_grad;
   auto& value = task_.parameters[i].value;
-  if (value.scalar_type() != torch::kFloat32) value.detach().copy_(masters_[i]);
+  if (has_master(i)) value.detach().copy_(masters_[i]);
 }
 
 void Trainer::average() {
@@ -255,7 +259,7 @@ void Trainer::with_averaged_weights(const std::function<void()>& work) {
 int64_t Trainer::state_bytes() const {
   int64_t bytes = 0;
   for (size_t i = 0; i < task_.parameters.size(); ++i) {
-    if (!masters_[i].is_alias_of(task_.parameters[i].value)) bytes += static_cast<int64_t>(masters_[i].nbytes());
+    if (has_master(i)) bytes += static_cast<int64_t>(masters_[i].nbytes());
     bytes += optimizer_->state_bytes(i);
   }
   for (const auto& average : averages_) bytes += static_cast<int64_t>(average.nbytes());

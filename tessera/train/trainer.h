@@ -21,6 +21,8 @@ struct TrainerOptions {
   bool per_layer = false;
   // With per_layer: add up the gradients of micro-batches in the optimizer's own smaller space, where it has one (GaLore).
   bool accumulate_low_rank = false;
+  // Keep float32 copies of bfloat16 weights, which the rule moves: an update smaller than 1/256 of a weight is lost without them.
+  bool masters = true;
   // Data parallelism: each rank's task gives its own share of every step's batches. Gradients are summed while the backward pass runs,
   // every rank keeps the optimizer states of its share of the parameters. Null: this process alone.
   std::shared_ptr<Collective> ranks = nullptr;
@@ -84,6 +86,7 @@ class Trainer {
   void update_all(StepReport& report);
   double checked_norm(std::span<const torch::Tensor> all) const;
   void update_one(size_t i);
+  bool has_master(size_t i) const { return !masters_[i].is_alias_of(task_.parameters[i].value); }
   void copy_master(size_t i);
   void average();
   void zero_gradients();
@@ -93,7 +96,7 @@ class Trainer {
 
   Task task_;
   TrainerOptions options_;
-  std::vector<torch::Tensor> masters_;   // float32; the model's own tensor where that is float32
+  std::vector<torch::Tensor> masters_;   // float32; the model's own tensor where that is float32, and without masters
   std::vector<torch::Tensor> averages_;  // empty without ema
   std::unique_ptr<Optimizer> optimizer_;
   std::unique_ptr<AcrossRanks> across_;  // null alone

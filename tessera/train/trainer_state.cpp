@@ -19,7 +19,7 @@ void Trainer::write_tensors(const fs::path& folder) const {
   for (size_t i = 0; i < task_.parameters.size(); ++i) {
     const auto& parameter = task_.parameters[i];
     for (const auto& [name, value] : optimizer_->state(i)) tensors.emplace_back(parameter.name + "/" + name, value);
-    if (parameter.value.scalar_type() != torch::kFloat32) tensors.emplace_back(parameter.name + "/master", masters_[i]);
+    if (has_master(i)) tensors.emplace_back(parameter.name + "/master", masters_[i]);
     if (!averages_.empty()) tensors.emplace_back(parameter.name + "/average", averages_[i]);
   }
   tensor::save_safetensors(folder / "optimizer.safetensors", tensors);

@@ -30,11 +30,13 @@ TEST(Recompute, GivesTheSameValuesAndGradientsBitForBit) {
   for (size_t i = 0; i < plain.size(); ++i) EXPECT_TRUE(torch::equal(plain[i], ours[i])) << i;
 }
 
-static std::vector<torch::Tensor> head_by_definition(torch::Tensor hidden, torch::Tensor weight, const torch::Tensor& targets) {
+static std::vector<torch::Tensor> head_by_definition(torch::Tensor hidden, torch::Tensor weight, const torch::Tensor& targets,
+                                                     double z = 0.0) {
   hidden = hidden.detach().to(torch::kDouble).requires_grad_(true);
   weight = weight.detach().to(torch::kDouble).requires_grad_(true);
-  const auto nats = -torch::mm(hidden, weight.t()).log_softmax(1).gather(1, targets.clamp_min(0).unsqueeze(1)).squeeze(1);
-  const auto loss = nats.masked_fill(targets.lt(0), 0.0).sum();
+  const auto logits = torch::mm(hidden, weight.t()), log_z = logits.logsumexp(1);
+  const auto nats = log_z - logits.gather(1, targets.clamp_min(0).unsqueeze(1)).squeeze(1);
+  const auto loss = (nats + z * log_z.square()).masked_fill(targets.lt(0), 0.0).sum();
   (loss * 0.125).backward();
   return {loss.detach(), hidden.grad(), weight.grad()};
 }
@@ -47,12 +49,12 @@ TEST(HeadLoss, EqualsItsDefinitionWhateverTheChunk) {
     auto targets = torch::randint(101, {37}, torch::kInt64);
     targets[5] = -1;
     targets[36] = -100;
-    const auto exact = head_by_definition(hidden, weight, targets);
     const double slack = dtype == torch::kFloat32 ? 1e-5 : 2e-2;
-    for (const int64_t chunk : {0, 1, 10, 64}) {
+    for (const auto& [chunk, z] : {std::pair{0, 0.0}, {1, 0.0}, {10, 0.0}, {64, 0.0}, {0, 0.3}, {10, 0.3}}) {
+      const auto exact = head_by_definition(hidden, weight, targets, z);
       hidden.mutable_grad().reset();
       weight.mutable_grad().reset();
-      const auto loss = head_loss(hidden, weight, targets, {.chunk = chunk});
+      const auto loss = head_loss(hidden, weight, targets, {.chunk = chunk, .z_loss = z});
       loss.backward(torch::scalar_tensor(0.125));
       const auto error = [](const torch::Tensor& ours, const torch::Tensor& expected) {
         return ((ours.to(torch::kDouble) - expected).abs().max() / expected.abs().max()).item<double>();

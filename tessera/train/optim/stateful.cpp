@@ -23,9 +23,14 @@ void StatefulOptimizer::update(std::span<const size_t> which, std::span<const to
                        tensor::shape_text(grads[k].sizes()));
     }
     dense.push_back(grads[k].contiguous());
-    if (slots_[which[k]].empty()) make_state(which[k]);
+    ensure_state(which[k]);
   }
   move(which, dense, time);
+}
+
+void StatefulOptimizer::make_states(std::span<const size_t> which) {
+  torch::NoGradGuard no_grad;
+  for (const size_t i : which) ensure_state(i);
 }
 
 StateTensors StatefulOptimizer::state(size_t i) const {
@@ -38,6 +43,7 @@ StateTensors StatefulOptimizer::state(size_t i) const {
 
 void StatefulOptimizer::load_state(size_t i, const StateTensors& state) {
   torch::NoGradGuard no_grad;
+  prepare_load(i, state);
   const auto wanted = layout(i);
   const auto& name = parameters_.at(i).name;
   if (state.size() != wanted.size()) {
@@ -57,10 +63,15 @@ void StatefulOptimizer::load_state(size_t i, const StateTensors& state) {
                        tensor::shape_text(slot.shape));
     }
     const auto device = slot.shape.empty() ? torch::Device(torch::kCPU) : parameters_[i].value.device();
-    fresh.push_back(saved.to(device).contiguous().clone());
+    fresh.push_back(saved.to(device).contiguous());
   }
-  slots_[i] = std::move(fresh);
-  loaded(i);
+  slots_[i].resize(fresh.size());
+  for (size_t k = 0; k < fresh.size(); ++k) {
+    auto& slot = slots_[i][k];
+    if (!slot.defined() || slot.sizes() != fresh[k].sizes() || slot.scalar_type() != fresh[k].scalar_type())
+      slot = torch::empty_like(fresh[k]);
+    slot.copy_(fresh[k]);
+  }
 }
 
 int64_t StatefulOptimizer::state_bytes(size_t i) const {
@@ -73,11 +84,13 @@ int64_t StatefulOptimizer::state_bytes(size_t i) const {
 
 int64_t StatefulOptimizer::count_update(size_t i) { return ++*slots_[i].front().data_ptr<int64_t>(); }
 
-void StatefulOptimizer::make_state(size_t i) {
+std::vector<torch::Tensor> StatefulOptimizer::fresh_state(size_t i) const {
+  std::vector<torch::Tensor> state;
   for (const auto& slot : layout(i)) {
     const auto device = slot.shape.empty() ? torch::Device(torch::kCPU) : parameters_[i].value.device();
-    slots_[i].push_back(torch::zeros(slot.shape, torch::dtype(slot.dtype).device(device)));
+    state.push_back(torch::zeros(slot.shape, torch::dtype(slot.dtype).device(device)));
   }
+  return state;
 }
 
 }  // namespace tessera::train

@@ -57,6 +57,13 @@ void ShardedOptimizer::update(std::span<const size_t> which, std::span<const tor
   share_values(which);
 }
 
+void ShardedOptimizer::make_states(std::span<const size_t> which) {
+  std::vector<size_t> own;
+  for (const size_t i : which)
+    if (mine(i)) own.push_back(i);
+  whole_->make_states(own);
+}
+
 // In pieces of kShareBytes, the owners' values side by side in one buffer. Every rank cuts the same pieces.
 void ShardedOptimizer::share_values(std::span<const size_t> which) {
   for (size_t begin = 0; begin < which.size();) {

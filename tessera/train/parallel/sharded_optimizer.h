@@ -21,6 +21,9 @@ class ShardedOptimizer : public Optimizer {
   // Every rank calls it with the same `which`; grads of parameters that another rank owns are not read and may be undefined.
   void update(std::span<const size_t> which, std::span<const torch::Tensor> grads, const StepTime& time) override;
 
+  // Of the parameters that this rank owns.
+  void make_states(std::span<const size_t> which) override;
+
   // Empty for parameters that another rank owns, except on rank 0 between gather_states() and release_states().
   StateTensors state(size_t i) const override;
   // Of a parameter that another rank owns: does nothing, so every rank may load a whole checkpoint.
