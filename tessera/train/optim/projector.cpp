@@ -1,5 +1,7 @@
 #include "tessera/train/optim/projector.h"
 
+#include <numeric>
+
 #include "tessera/base/error.h"
 #include "tessera/base/random.h"
 
@@ -82,6 +84,20 @@ namespace {
 // Orthonormal columns that span those of y, whatever their rank.
 torch::Tensor orthonormal(const torch::Tensor& y) { return std::get<0>(torch::linalg_qr(y)); }
 
+// Columns that span those of y, well apart from each other though not orthogonal: the rows of L of an LU decomposition, put back into their
+// places. Four times cheaper than orthonormal columns, and as good between two power iterations.
+torch::Tensor separated(const torch::Tensor& y) {
+  const auto [lu, pivots] = torch::linalg_lu_factor(y);
+  std::vector<int64_t> order(static_cast<size_t>(y.size(0)));
+  std::iota(order.begin(), order.end(), int64_t{0});
+  const auto swaps = pivots.cpu();
+  for (int64_t i = 0; i < swaps.numel(); ++i)
+    std::swap(order[static_cast<size_t>(i)], order[static_cast<size_t>(swaps.data_ptr<int32_t>()[i] - 1)]);
+  auto lower = lu.tril(-1);
+  lower.diagonal().fill_(1.0);
+  return torch::empty_like(lower).index_copy_(0, torch::tensor(order, torch::kInt64).to(y.device()), lower);
+}
+
 // The top r singular vectors of an axis. A matrix is decomposed as it lies for either side, as in the published code: which of the two
 // signs a vector gets depends on that, and with it what moments that are kept mean after a switch.
 torch::Tensor exact_directions(const torch::Tensor& grad, int64_t axis, int64_t r) {
@@ -109,7 +125,10 @@ torch::Tensor randomized_directions(const torch::Tensor& x, int64_t r, const tor
   auto fresh = torch::empty({x.size(0), columns - known});
   for (auto& each : std::span(fresh.data_ptr<float>(), fresh.numel())) each = static_cast<float>(2.0 * stream.uniform() - 1.0);
   auto range = known > 0 ? torch::cat({previous.narrow(1, 0, known), fresh.to(x.device())}, 1) : fresh.to(x.device());
-  for (int iteration = 0; iteration < 2; ++iteration) range = orthonormal(torch::mm(x, orthonormal(torch::mm(x.t(), range))));
+  for (const bool last : {false, true}) {
+    const auto image = torch::mm(x, separated(torch::mm(x.t(), range)));
+    range = last ? orthonormal(image) : separated(image);
+  }
   const auto small = torch::mm(range.t(), x).to(torch::kDouble);  // [columns, q]
   const auto vectors = std::get<1>(torch::linalg_eigh(torch::mm(small, small.t())));
   return torch::mm(range, vectors.narrow(1, columns - r, r).flip(1).to(torch::kFloat32)).contiguous();
