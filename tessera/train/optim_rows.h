@@ -39,6 +39,8 @@ void add_optim_rows(run::OptionTable<T>& table) {
       .choice("warmup-init", of(&OptimOptions::warmup_init), {{"yes", true, "from 1e-6"}, {"no", false, "from 0.01"}},
               "adafactor: relative steps begin at 1e-6 step")
       .number("rank", of(&OptimOptions::rank), run::Range{1}, "galore: dimensions of the subspace")
+      .number("rank-energy", of(&OptimOptions::rank_energy), run::Range{0, 1},
+              "galore: at each refresh the fewest directions that hold this share of the gradient's squares; --rank is the most")
       .list("targets", of(&OptimOptions::targets), "galore: project only matrices whose name holds one of these, such as attn,mlp")
       .number("gap", of(&OptimOptions::gap), run::Range{1}, "galore: updates between two refreshes of the subspace")
       .number("scale", of(&OptimOptions::scale), run::Range{0}, "galore: factor of the projected-back update")

@@ -37,6 +37,21 @@ class GaLoreCommands : public ::testing::Test {
     }
     return "no error";
   }
+  std::string write_config(int64_t vocab, int64_t width, int64_t layers) {
+    const auto path = folder_ / "config.json";
+    write_file(path, Json{{"model_type", "llama"},
+                          {"vocab_size", vocab},
+                          {"hidden_size", width},
+                          {"intermediate_size", 3 * width},
+                          {"num_hidden_layers", layers},
+                          {"num_attention_heads", 4},
+                          {"num_key_value_heads", 4},
+                          {"max_position_embeddings", 512},
+                          {"rms_norm_eps", 1e-6},
+                          {"tie_word_embeddings", false}}
+                         .dump());
+    return path.string();
+  }
   shortgpt::TestFolder folder_;
 };
 
@@ -67,6 +82,30 @@ TEST_F(GaLoreCommands, PlanSaysWhatIsWrong) {
   EXPECT_THAT(message(plan_command(), {{"config", {(folder_ / "config.json").string()}}}), testing::HasSubstr("config.json"));
   write_file(folder_ / "empty.safetensors", "");
   EXPECT_THAT(message(plan_command(), {{"config", {(folder_ / "empty.safetensors").string()}}}), testing::HasSubstr("empty.safetensors"));
+}
+
+TEST_F(GaLoreCommands, MeasureSaysWhatIsWrongBeforeItAllocates) {
+  EXPECT_THAT(message(measure_command(), {{"config", {write_config(1'000'000, 8192, 40)}}}),
+              testing::StartsWith("training this model takes about "));
+  EXPECT_THAT(message(measure_command(), {{"config", {(folder_ / "text.txt").string()}}}), testing::HasSubstr("text.txt"));
+}
+
+TEST_F(GaLoreCommands, TuneTriesEveryRateAndKeepsTheBest) {
+  const auto document = run(tune_command(), {{"arms", {"C"}}, {"steps", {"1"}}});
+  ASSERT_EQ(document["arms"].size(), 1U);
+  const auto& arm = document["arms"][0];
+  EXPECT_EQ(arm["arm"], "C");
+  ASSERT_EQ(arm["tried"].size(), 9U) << "five rates of matrices, four more of the rest";
+  double least = INFINITY;
+  std::set<std::pair<double, double>> rates;
+  for (const auto& each : arm["tried"]) {
+    least = std::min(least, each["nats_per_byte"].get<double>());
+    rates.emplace(each["matrix_rate"], each["other_rate"]);
+  }
+  EXPECT_EQ(rates.size(), 9U) << "none twice";
+  EXPECT_EQ(arm["nats_per_byte"], least);
+  EXPECT_EQ(document["steps"], 1);
+  EXPECT_EQ(message(tune_command(), {{"arms", {"D"}}}), "--arms D: no such arm; give some of A, B, C, E");
 }
 
 TEST_F(GaLoreCommands, SpectrumWritesTablesAndAReport) {

@@ -103,6 +103,96 @@ TEST(GaLore, ResumesBitForBitWithEveryProjector) {
   }
 }
 
+// A gradient of one matrix [9, 5] with these singular values.
+torch::Tensor with_spectrum(const std::vector<float>& values, int64_t seed) {
+  torch::manual_seed(seed);
+  const auto n = static_cast<int64_t>(values.size());
+  const auto u = std::get<0>(torch::linalg_qr(torch::randn({9, n}))), v = std::get<0>(torch::linalg_qr(torch::randn({5, n})));
+  return torch::mm(u * torch::tensor(values), v.t());
+}
+
+TEST(GaLore, TakesAsManyDirectionsAsHoldTheWantedEnergy) {
+  // Squares 16, 9, 4, 1 of 30: 2 directions hold 0.83, 3 hold 0.97, 4 all.
+  for (const auto& [energy, most, wanted] : {std::tuple{0.5, 4, 1}, {0.8, 4, 2}, {0.9, 4, 3}, {0.9, 2, 2}, {1.0, 5, 4}}) {
+    for (const auto svd : {Svd::exact, Svd::gram, Svd::randomized}) {
+      std::vector<Parameter> parameters{{.name = "w", .value = torch::zeros({9, 5}), .matrix = true}};
+      auto optimizer = make_optimizer({.name = "galore-adamw", .rank = most, .rank_energy = energy, .svd = svd}, parameters);
+      const int64_t before = optimizer->state_bytes(0);
+      const auto grad = with_spectrum({4, 3, 2, 1}, 1);
+      optimizer->update({{0}}, {&grad, 1}, {.step = 1, .lr = 0.1});
+      EXPECT_NEAR(static_cast<double>(named_state(*optimizer, 0, "rank").item<int64_t>()), wanted, energy == 1.0 ? 1 : 0) << energy;
+      const int64_t rank = named_state(*optimizer, 0, "rank").item<int64_t>();
+      EXPECT_EQ(named_state(*optimizer, 0, "ortho_1").sizes(), torch::IntArrayRef({5, rank}));
+      EXPECT_EQ(named_state(*optimizer, 0, "exp_avg_sq").sizes(), torch::IntArrayRef({9, rank}));
+      EXPECT_EQ(optimizer->state_bytes(0), 16 + 4 * (5 * rank + 2 * 9 * rank));
+      EXPECT_EQ(before, 16 + 4 * (5 * most + 2 * 9 * most)) << "at most";
+      EXPECT_DOUBLE_EQ(subspace_stats(*optimizer)->rank, static_cast<double>(rank));
+      EXPECT_LE(torch::linalg_matrix_rank(parameters[0].value, 1e-4).item<int64_t>(), rank);
+    }
+  }
+}
+
+TEST(GaLore, ARankThatChangesKeepsTheFirstCoordinates) {
+  for (const char* name : {"galore-adamw", "galore-adafactor", "galore-sgd"}) {
+    std::vector<Parameter> parameters{{.name = "w", .value = torch::zeros({9, 5}), .matrix = true}};
+    auto optimizer = make_optimizer({.name = name, .rank = 4, .rank_energy = 0.9, .gap = 1}, parameters);
+    const std::string mean = name == std::string("galore-sgd") ? "momentum_buffer" : "exp_avg";
+    auto step = [&, t = int64_t{0}](const torch::Tensor& grad) mutable {
+      optimizer->update({{0}}, {&grad, 1}, {.step = ++t, .lr = 0.1});
+      return named_state(*optimizer, 0, "rank").item<int64_t>();
+    };
+    EXPECT_EQ(step(with_spectrum({4, 3, 2, 1}, 1)), 3);
+    const auto m = named_state(*optimizer, 0, mean), v = named_state(*optimizer, 0, "exp_avg_sq");
+    EXPECT_EQ(step(with_spectrum({4, 0.1F}, 2) * 1e-12), 1);
+    EXPECT_EQ(step(with_spectrum({1, 1, 1, 1}, 3) * 1e-12), 4);
+    if (name == std::string("galore-adafactor")) {
+      EXPECT_EQ(named_state(*optimizer, 0, "exp_avg_sq_col").sizes(), torch::IntArrayRef({4}));
+      continue;
+    }
+    const auto now = named_state(*optimizer, 0, mean);
+    ASSERT_EQ(now.sizes(), torch::IntArrayRef({9, 4}));
+    EXPECT_TRUE(torch::allclose(now.narrow(1, 0, 1), m.narrow(1, 0, 1) * 0.81, 1e-4, 1e-9)) << name;
+    EXPECT_LE(now.narrow(1, 1, 3).abs().max().item<double>(), 1e-9) << name;
+    if (name != std::string("galore-adamw")) continue;
+    EXPECT_TRUE(torch::allclose(named_state(*optimizer, 0, "exp_avg_sq"), v.narrow(1, 0, 1).expand({9, 4}) * 0.998001, 1e-4, 1e-12));
+  }
+}
+
+TEST(GaLore, ResumesBitForBitWithARankThatFollowsTheGradient) {
+  for (const char* name : {"galore-adamw", "galore-adamw8bit", "galore-adafactor", "galore-sgd"}) {
+    for (const auto dtype : {ProjectorDtype::float32, ProjectorDtype::int4}) {
+      for (const auto way : {OnSwitch::keep, OnSwitch::reset}) {
+        auto options = galore_of(name, 2);
+        options.rank = 6;
+        options.rank_energy = 0.55;
+        options.projector_dtype = dtype;
+        options.on_switch = way;
+        expect_exact_resume(options);
+        expect_split_calls_agree(options);
+      }
+    }
+  }
+  auto turned = galore_of("galore-adamw8bit", 2);
+  turned.rank_energy = 0.4;
+  turned.on_switch = OnSwitch::rotate;
+  expect_exact_resume(turned);
+  auto varied = galore_of("galore-adamw", 1);
+  varied.rank = 8;
+  varied.rank_energy = 0.6;
+  auto optimizer = make_optimizer(varied, optim_parameters());
+  std::set<int64_t> ranks;
+  for (int64_t step = 1; step <= 8; ++step) {
+    optim_run(*optimizer, step, step);
+    for (size_t i = 1; i < 4; ++i) ranks.insert(named_state(*optimizer, i, "rank").item<int64_t>());
+  }
+  EXPECT_GE(ranks.size(), 2U) << "or nothing was tested";
+  varied.rank = 1;
+  auto narrow = make_optimizer(varied, optim_parameters());
+  EXPECT_THAT(optim_error([&] { narrow->load_state(1, optimizer->state(1)); }), testing::HasSubstr("and --rank allows 1; resume with"));
+  EXPECT_THAT(optim_error([] { check_optim_options({.name = "galore-adamw", .rank_energy = 0.0}); }),
+              testing::StartsWith("--rank-energy 0: expected a share"));
+}
+
 TEST(GaLore, TakesTheBytesOfTheFormula) {
   // P: r min(m, n); moments: 2 r max(m, n); elsewhere 2 an element; and the step's 8 bytes.
   auto optimizer = make_optimizer(galore_of("galore-adamw"), optim_parameters());

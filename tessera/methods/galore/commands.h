@@ -6,6 +6,7 @@
 namespace tessera::galore {
 
 run::Command plan_command();      // what training takes, before it takes it
+run::Command measure_command();   // and what it took, at the peak of some steps
 run::Command spectrum_command();  // is the gradient of this model low-rank?
 run::Command tune_command();      // the experiment's learning rates
 

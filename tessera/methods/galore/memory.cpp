@@ -70,7 +70,9 @@ MemoryPlan memory_plan(const std::vector<ModelTensor>& tensors, const MemoryOpti
       const bool projector = slot.name.starts_with("ortho_");
       const int64_t elements = c10::multiply_integers(slot.shape);
       (projector ? plan.projectors : plan.moments) += elements * static_cast<int64_t>(c10::elementSize(slot.dtype));
-      if (slot.name == "step" || slot.name.ends_with("_absmax") || slot.name.ends_with("_scale") || slot.name.ends_with("_zero")) continue;
+      if (slot.name == "step" || slot.name == "rank" || slot.name.ends_with("_absmax") || slot.name.ends_with("_scale") ||
+          slot.name.ends_with("_zero"))
+        continue;
       (projector ? plan.projector_elements : plan.moment_elements) += elements;
     }
   }

@@ -14,7 +14,7 @@ run::Method card() {
           .title = "GaLore: Memory-Efficient LLM Training by Gradient Low-Rank Projection",
           .paper = "arXiv:2403.03507v2",
           .use = "Train all weights of a language model with a fraction of Adam's memory.",
-          .commands = {plan_command(), spectrum_command(), tune_command()},
+          .commands = {plan_command(), measure_command(), spectrum_command(), tune_command()},
           .reproduce = reproduce,
           .columns = {.useful = "tests/methods/galore_commands.cpp",
                       .faithful = "tests/parity/optim.py",

@@ -38,7 +38,10 @@ struct OptimOptions {
   std::optional<bool> warmup_init = {};        // adafactor, with relative_step: min(1e-6 t, 1/sqrt(t)); off
 
   // galore-*
-  std::optional<int64_t> rank = {};       // 128; clipped to the smaller side
+  std::optional<int64_t> rank = {};  // 128; clipped to the smaller side
+  // Off: --rank is the rank. Else every refresh takes the fewest directions that hold this share of the gradient's squares, at most --rank
+  // (AdaRankGrad, arXiv 2410.17881).
+  std::optional<double> rank_energy = {};
   std::vector<std::string> targets = {};  // parts of names, "attn", "mlp": only matrices with one of them are projected; empty: all
   std::optional<int64_t> gap = {};        // 200: updates between two refreshes of a subspace (T)
   std::optional<double> scale = {};       // .25: multiplies the back-projected update (alpha); 2 to 4 for finetuning

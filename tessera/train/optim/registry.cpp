@@ -85,6 +85,7 @@ GaLoreOptions galore_options(const OptimOptions& o) {
           .gap = o.gap.value_or(200),
           .scale = o.scale.value_or(0.25),
           .on_switch = o.on_switch.value_or(OnSwitch::keep),
+          .rank_energy = o.rank_energy.value_or(0.0),
           .stagger = o.stagger.value_or(false),
           .compat = o.compat.value_or(false)};
 }
@@ -110,7 +111,7 @@ std::unique_ptr<Optimizer> make_galore_sgd(const OptimOptions& o, Parameters par
 
 // The projector's own options, after those of the rule inside.
 std::vector<std::string> with_projector(std::vector<std::string> reads) {
-  for (const char* name : {"rank", "targets", "gap", "scale", "proj", "svd", "proj-dtype", "on-switch", "square", "stagger"})
+  for (const char* name : {"rank", "rank-energy", "targets", "gap", "scale", "proj", "svd", "proj-dtype", "on-switch", "square", "stagger"})
     reads.emplace_back(name);
   return reads;
 }
@@ -162,6 +163,7 @@ std::vector<std::string> given_fields(const OptimOptions& o) {
       {"relative-step", o.relative_step.has_value()},
       {"warmup-init", o.warmup_init.has_value()},
       {"rank", o.rank.has_value()},
+      {"rank-energy", o.rank_energy.has_value()},
       {"targets", !o.targets.empty()},
       {"gap", o.gap.has_value()},
       {"scale", o.scale.has_value()},
@@ -239,6 +241,8 @@ void check_optim_options(const OptimOptions& options) {
   check_positive("scale", options.scale);
   if (options.rank && *options.rank < 1)
     throw InputError("--rank {}: a subspace has at least one dimension; give 1 or more", *options.rank);
+  if (options.rank_energy && !(*options.rank_energy > 0.0 && *options.rank_energy <= 1.0))
+    throw InputError("--rank-energy {}: expected a share of the gradient's squares; give more than 0 and at most 1", *options.rank_energy);
   if (options.on_switch == OnSwitch::rotate && (rule.name == "galore-adafactor" || rule.name == "galore-sgd")) {
     throw InputError("--on-switch rotate turns Adam's two moments and {} has others; give keep or reset", rule.name);
   }
