@@ -10,11 +10,11 @@
 namespace tessera::kernels {
 
 // Tensors come and go with every step: freed memory is kept for the next one instead of being handed back to the kernel, which would clear
-// every page of it again.
+// every page of it again. The largest ones get maps of their own all the same: in the heap they would leave holes that nothing else fills.
 static void keep_freed_memory() {
 #if defined(__GLIBC__)
   constexpr int kAll = std::numeric_limits<int>::max();
-  mallopt(M_MMAP_THRESHOLD, kAll);
+  mallopt(M_MMAP_THRESHOLD, 64 << 20);
   mallopt(M_TRIM_THRESHOLD, kAll);
   mallopt(M_TOP_PAD, 64 << 20);
 #endif

@@ -5,6 +5,7 @@
 #include "tessera/base/memory.h"
 #include "tessera/lm/model.h"
 #include "tessera/methods/galore/memory.h"
+#include "tessera/tensor/quantised.h"
 #include "tessera/train/language.h"
 #include "tessera/train/optim/galore.h"
 #include "tessera/train/optim/registry.h"
@@ -17,7 +18,8 @@ namespace {
 lm::Transformer random_model(const lm::ModelConfig& config, torch::Dtype dtype) {
   torch::NoGradGuard no_grad;
   lm::Transformer model(config);
-  for (auto& parameter : model->parameters()) parameter.set_data(torch::empty(parameter.sizes(), dtype));
+  for (auto& parameter : model->parameters()) parameter.set_data(tensor::unfilled(parameter.sizes(), dtype));
+  model->fuse(nn::Contents::unfilled);
   for (auto& parameter : model->parameters()) {
     if (parameter.dim() > 1) {
       parameter.normal_(0.0, config.init_std);
@@ -25,7 +27,6 @@ lm::Transformer random_model(const lm::ModelConfig& config, torch::Dtype dtype) 
       parameter.fill_(1.0 - config.norm_offset);
     }
   }
-  model->fuse();
   model->train();
   for (auto& parameter : model->parameters()) parameter.set_requires_grad(true);
   return model;

@@ -61,21 +61,22 @@ void add_back(const Subspace& subspace, const torch::Tensor& value, const torch:
     value.add_(x, alpha);
     return;
   }
-  auto left = subspace.axes.front() == 0 ? subspace.basis.front() : coordinates;
-  auto right = subspace.axes.front() == 0 ? coordinates : subspace.basis.front().t();
+  const auto scaled = coordinates * alpha;  // a product with a factor of its own goes to MKL (kernels/products.h)
+  auto left = subspace.axes.front() == 0 ? subspace.basis.front() : scaled;
+  auto right = subspace.axes.front() == 0 ? scaled : subspace.basis.front().t();
   if (subspace.axes.size() == 2) {
-    left = torch::mm(subspace.basis[0], coordinates);
+    left = torch::mm(subspace.basis[0], scaled);
     right = subspace.basis[1].t();
   }
   if (value.scalar_type() == torch::kFloat32) {
-    value.addmm_(left, right, 1.0, alpha);
+    value.addmm_(left, right);
     return;
   }
   constexpr int64_t rows = 256;  // bfloat16 weights: the sum is formed in float32, some rows at a time
   for (int64_t i = 0; i < value.size(0); i += rows) {
     const int64_t n = std::min(rows, value.size(0) - i);
     auto part = value.narrow(0, i, n);
-    part.copy_(torch::addmm(part.to(torch::kFloat32), left.narrow(0, i, n), right, 1.0, alpha));
+    part.copy_(torch::addmm(part.to(torch::kFloat32), left.narrow(0, i, n), right));
   }
 }
 
