@@ -26,12 +26,11 @@ enum class Exchange { sum, gather };
 
 // The others are rarely far behind; who waits longer leaves the core to them.
 void await(const Mark& mark, int64_t number) {
-  using namespace std::chrono_literals;
   for (int turn = 0; mark.number.load(std::memory_order_acquire) < number; ++turn) {
     if (turn < 64) {
       std::this_thread::yield();
     } else {
-      std::this_thread::sleep_for(20us);
+      std::this_thread::sleep_for(std::chrono::microseconds(20));
     }
   }
 }
