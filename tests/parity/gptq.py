@@ -2,12 +2,8 @@
 
 Writes golden/gptq.safetensors: a weight, calibration inputs, and codes, scales and zeros with and without act-order.
 """
-import pathlib
-import sys
-
 import numpy as np
-import safetensors
-from safetensors.numpy import load_file, save_file
+from golden_file import settle
 
 GROUP, LEVELS = 32, 15
 
@@ -38,7 +34,7 @@ def gptq(weight, hessian, order):
             "zeros": np.stack(zeros, 1).astype(np.float32)}
 
 
-def main(write=False):
+def made():
     random = np.random.default_rng(7)
     weight = random.normal(size=(24, 80)).astype(np.float32)  # the last group is short: 16 columns
     mix = random.normal(size=(80, 80)) / 9 + np.diag(random.uniform(0.2, 3, size=80))
@@ -49,26 +45,8 @@ def main(write=False):
     for name, order in orders.items():
         for key, value in gptq(weight.astype(np.float64), hessian, order).items():
             golden[f"{name}.{key}"] = np.ascontiguousarray(value)
-    if not write:
-        return golden
-    out = pathlib.Path(__file__).parent / "golden" / "gptq.safetensors"
-    out.parent.mkdir(exist_ok=True)
-    save_file(golden, out, metadata={"numpy": np.__version__, "safetensors": safetensors.__version__})
     return golden
 
 
-def check():
-    """Makes the golden anew beside the committed one and compares."""
-    path = pathlib.Path(__file__).parent / "golden" / "gptq.safetensors"
-    old = load_file(path)
-    new = main()
-    assert old.keys() == new.keys()
-    for key in new:
-        assert np.allclose(old[key], new[key], rtol=1e-4, atol=1e-5), key
-
-
 if __name__ == "__main__":
-    if "--check" in sys.argv:
-        check()
-    else:
-        main(write=True)
+    settle("gptq", made, {"numpy": np.__version__})

@@ -5,19 +5,15 @@ cos(t) b0 + sin(1.3 t) b1 + cos(0.7 t + 1) b2), and `CASE.S` = the weights after
 `map.unsigned`. Muon's Newton-Schulz runs in float32 here, as ours does; torch's own rounds it to bfloat16.
 """
 import math
-import pathlib
-import sys
 
 import bitsandbytes
 import galore_torch
-import safetensors
 import torch
 import transformers
 from bitsandbytes.functional import create_dynamic_map
-from safetensors.torch import load_file, save_file
+from golden_file import settle
 from transformers.optimization import Adafactor
 
-PATH = pathlib.Path(__file__).parent / "golden" / "optim.safetensors"
 SHAPES = [(12, 7), (7, 12), (9, 9), (20, 5), (6, 30), (16, 15)]
 LR, STEPS, GALORE = 0.01, 50, {"rank": 4, "update_proj_gap": 10, "scale": 0.25, "proj_type": "std"}
 
@@ -65,15 +61,8 @@ def goldens():
         golden.update({f"base.{key}.{i}": base for i, base in enumerate(bases)})
         for name, (make, group) in CASES.items():
             golden[f"{name}.{key}"] = run(make, start, bases, group)
-    return {k: v.contiguous().clone() for k, v in golden.items()}
+    return golden
 
 
-if "--check" in sys.argv:
-    old, new = load_file(PATH), goldens()
-    assert old.keys() == new.keys()
-    for key in new:
-        assert torch.allclose(old[key], new[key], rtol=1e-3, atol=1e-4), key
-else:
-    save_file(goldens(), PATH, metadata={
-        "torch": torch.__version__, "transformers": transformers.__version__, "galore_torch": "1.0",
-        "bitsandbytes": bitsandbytes.__version__, "safetensors": safetensors.__version__})
+settle("optim", goldens, {"torch": torch.__version__, "transformers": transformers.__version__, "galore_torch": "1.0",
+                          "bitsandbytes": bitsandbytes.__version__}, rtol=1e-3, atol=1e-4)
