@@ -88,9 +88,10 @@ class ParquetRecords : public Records {
   bool next(Row& row) override {
     while (!batch_ || at_ == batch_->num_rows()) {
       check(batches_->ReadNext(&batch_));
-      if (!batch_) return false;
+      if (!batch_) return ended();
       at_ = 0;
     }
+    if (row_ == promised()) throw InputError("{} goes on after row {}, its last by the footer; copy the file again", name_, row_);
     row.where = fmt::format("{}, row {}", name_, ++row_);
     row.fields.clear();
     for (const int column : kept_) row.fields.emplace_back(batch_->column_name(column), cell_value(*batch_->column(column), at_));
@@ -99,7 +100,7 @@ class ParquetRecords : public Records {
   }
 
   uint64_t skip(uint64_t rows) override {
-    const auto left = static_cast<uint64_t>(reader_->parquet_reader()->metadata()->num_rows()) - row_;
+    const auto left = promised() - row_;
     if (rows < left) return Records::skip(rows);
     row_ += left;  // the footer knows: nothing is read
     batch_.reset();
@@ -108,6 +109,13 @@ class ParquetRecords : public Records {
   }
 
  private:
+  // Rows as the footer has them.
+  uint64_t promised() const { return static_cast<uint64_t>(reader_->parquet_reader()->metadata()->num_rows()); }
+  bool ended() const {
+    if (row_ != promised()) throw InputError("{} ends after row {} of {}; copy the file again", name_, row_, promised());
+    return false;
+  }
+
   void check(const arrow::Status& status) const {
     if (!status.ok()) throw InputError("{}, after row {}: {}; copy the file again", name_, row_, said(status.message()));
   }
@@ -119,6 +127,8 @@ class ParquetRecords : public Records {
     auto reader = builder.Build();
     check(reader.status());
     reader_ = std::move(*reader);
+    const int64_t rows = reader_->parquet_reader()->metadata()->num_rows();
+    if (rows < 0) throw InputError("{} has {} rows by its footer; copy the file again", name_, rows);
     std::shared_ptr<arrow::Schema> schema;
     check(reader_->GetSchema(&schema));
     check_columns(name_, options.columns, schema->field_names());
@@ -127,7 +137,10 @@ class ParquetRecords : public Records {
     check(batches.status());
     batches_ = std::move(*batches);
     empty_ = *arrow::Table::MakeEmpty(batches_->schema());
-    for (const std::string& column : options.columns) kept_.push_back(batches_->schema()->GetFieldIndex(column));
+    for (const std::string& column : options.columns) {
+      kept_.push_back(batches_->schema()->GetFieldIndex(column));
+      if (kept_.back() < 0) throw InputError("{} has several columns {}; give the file names of their own", name_, tessera::quoted(column));
+    }
     if (options.columns.empty())
       for (int i = 0; i < batches_->schema()->num_fields(); ++i) kept_.push_back(i);
   }

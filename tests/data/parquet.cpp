@@ -59,6 +59,27 @@ TEST(Parquet, NamesFilesThatAreNone) {
   }
 }
 
+// The footer's number of rows, a zigzag varint of two bytes, is changed: Arrow takes any.
+TEST(Parquet, RefusesAFooterThatCountsOtherRows) {
+  const ScratchFolder folder;
+  std::ifstream in(fixture, std::ios::binary);
+  std::string bytes((std::istreambuf_iterator<char>(in)), {});
+  const size_t at = bytes.find("\x16\xF0\x2E\x19") + 1;  // 3000, then the list of row groups
+  ASSERT_NE(at, std::string::npos + 1);
+  const auto problem = [&](char low) {
+    bytes[at] = low;
+    const auto path = folder.write("a.parquet", bytes);
+    return input_error([&] {
+      const auto records = open_records(path);
+      for (Row row; records->next(row);) {
+      }
+    });
+  };
+  EXPECT_NE(problem('\xEE').find("a.parquet goes on after row 2999, its last by the footer"), std::string::npos);
+  EXPECT_NE(problem('\xF2').find("a.parquet ends after row 3000 of 3001"), std::string::npos);
+  EXPECT_NE(problem('\xEF').find("a.parquet has -3000 rows by its footer"), std::string::npos);
+}
+
 // Each copy has some bytes changed, most of them in the footer, or is cut short. --gtest_shuffle --gtest_repeat=N makes new copies.
 TEST(Parquet, AnyDamageIsReadOrRefusedInOneLine) {
   const ScratchFolder folder;
