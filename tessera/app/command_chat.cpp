@@ -10,6 +10,7 @@
 #include "tessera/base/error.h"
 #include "tessera/base/files.h"
 #include "tessera/base/interrupt.h"
+#include "tessera/base/json.h"
 #include "tessera/run/options_parse.h"
 
 namespace tessera::app {
@@ -137,7 +138,7 @@ class Chat {
 
   bool load(const std::string& file) {
     if (file.empty()) throw InputError("/load needs a file; give /load chat.json");
-    session_.load(Json::parse(read_file(file, uint64_t{64} << 20), nullptr, false));
+    session_.load(try_parse_json(read_file(file, uint64_t{64} << 20)));
     saved_ = file;
     return show(fmt::format("{} messages from {}\n", session_.messages().size(), file));
   }

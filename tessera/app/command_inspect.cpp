@@ -3,6 +3,7 @@
 #include "tessera/app/commands.h"
 #include "tessera/base/error.h"
 #include "tessera/base/files.h"
+#include "tessera/base/json.h"
 #include "tessera/base/progress.h"
 #include "tessera/tensor/weights.h"
 #include "tessera/text/tokenizer.h"
@@ -19,21 +20,8 @@ struct InspectOptions {
   bool tensors = false;
 };
 
-constexpr int kDeepestConfig = 100;
-
-void check_depth(const std::string& text, const fs::path& path) {
-  int depth = 0;
-  for (const char c : text) {
-    depth += c == '{' || c == '[' ? 1 : c == '}' || c == ']' ? -1 : 0;
-    if (depth > kDeepestConfig)
-      throw InputError("{}: nested deeper than {} levels; it is no model's configuration", path.string(), kDeepestConfig);
-  }
-}
-
 Json read_config_file(const fs::path& path) {
-  const std::string text = read_file(path, uint64_t{64} << 20);
-  check_depth(text, path);
-  Json config = Json::parse(text, nullptr, false);
+  Json config = try_parse_json(read_file(path, uint64_t{64} << 20));
   if (!config.is_object()) throw InputError("{}: no JSON object; copy the model again", path.string());
   return config;
 }

@@ -1,4 +1,5 @@
 #include <cmath>
+#include <map>
 
 #include "tessera/base/error.h"
 #include "tessera/lm/architecture.h"
@@ -88,6 +89,7 @@ Architecture arch_gpt2() {
   return {.name = "gpt2",
           .class_name = "GPT2LMHeadModel",
           .gguf = "gpt2",
+          .ffn_width = "n_inner",
           .prefix = "transformer.",
           .gguf_interleaved_qk = false,
           .gguf_fused_qkv = true,

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 
 #include "tessera/base/error.h"
 #include "tessera/lm/architecture.h"
@@ -41,11 +42,10 @@ static Json llama3_scaling(const tensor::GgufFile& file, const tensor::TensorInf
   std::vector<float> divisors(info.elements());
   std::memcpy(divisors.data(), data.data(), divisors.size() * sizeof(float));
   const double factor = *std::max_element(divisors.begin(), divisors.end());
-  const nn::RopeOptions plain{.base = base};
-  nn::RopeOptions scaled{.base = base, .scaling = nn::RopeScaling::llama3, .factor = factor};
-  const auto wanted = nn::rope_frequencies(plain, head_width) / nn::rope_frequencies(scaled, head_width);
+  const auto plain = nn::rope_angles({.base = base}, head_width);
+  const auto scaled = nn::rope_angles({.base = base, .scaling = nn::RopeScaling::llama3, .factor = factor}, head_width);
   for (size_t i = 0; i < divisors.size(); ++i) {
-    if (!(std::abs(wanted[static_cast<int64_t>(i)].item<double>() - divisors[i]) <= 1e-3 * factor)) {
+    if (!(std::abs(plain[i] / scaled[i] - divisors[i]) <= 1e-3 * factor)) {
       throw InputError("rope_freqs.weight is not Llama 3's scaling (value {} is {}); convert the model from its folder instead", i,
                        divisors[i]);
     }
@@ -147,6 +147,7 @@ Architecture arch_llama() {
   return {.name = "llama",
           .class_name = "LlamaForCausalLM",
           .gguf = "llama",
+          .ffn_width = "intermediate_size",
           .prefix = "model.",
           .gguf_interleaved_qk = true,
           .gguf_fused_qkv = false,

@@ -1,8 +1,12 @@
 #pragma once
 // One entry per known architecture; each has its own arch_*.cpp, the only place that knows its names. Used by config, loading and saving.
 
+#include <functional>
 #include <optional>
+#include <span>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "tessera/lm/config.h"
 
@@ -61,6 +65,7 @@ struct Architecture {
   std::string_view name;        // config.json's model_type
   std::string_view class_name;  // config.json's architectures[0]
   std::string_view gguf;        // general.architecture
+  std::string_view ffn_width;   // config.json's key for the inner width of all layers
   std::string_view prefix;      // of most tensors in a folder, absent in some files: "model.", "transformer."
   bool gguf_interleaved_qk;     // see StoredAs
   bool gguf_fused_qkv;          // one attn_qkv instead of three

@@ -1,10 +1,12 @@
 #include "tessera/lm/config.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "tessera/base/error.h"
 #include "tessera/base/files.h"
+#include "tessera/base/json.h"
 #include "tessera/lm/architecture.h"
 
 namespace tessera::lm {
@@ -60,7 +62,9 @@ static void check_config(const ModelConfig& c) {
     throw InputError("config.json: heads are {} wide; rotary positions need an even width", c.head_width);
   const bool slides = std::any_of(c.layers.begin(), c.layers.end(), [](const auto& layer) { return layer.sliding; });
   if (slides && c.window < 1) throw InputError("config.json: layers slide and there is no sliding_window; expected a number of tokens");
-  for (const int64_t rows : {c.vocab, c.heads * c.head_width, c.layers.front().ffn_width}) {
+  const auto widest =
+      std::max_element(c.layers.begin(), c.layers.end(), [](const auto& a, const auto& b) { return a.ffn_width < b.ffn_width; });
+  for (const int64_t rows : {c.vocab, c.heads * c.head_width, widest->ffn_width}) {
     if (rows > (int64_t{1} << 40) / c.width)
       throw InputError("config.json: a matrix of {} x {}; expected less than 2^40 numbers", rows, c.width);
   }
@@ -82,12 +86,7 @@ ModelConfig parse_config(const Json& json) {
 }
 
 ModelConfig read_config(const std::filesystem::path& path) {
-  const auto text = read_file(path, uint64_t{64} << 20);
-  try {
-    return parse_config(Json::parse(text));
-  } catch (const nlohmann::json::exception& problem) {
-    throw InputError("{} is not valid JSON: {}; copy the model again", path.string(), tessera::quoted(problem.what(), 160));
-  }
+  return parse_config(parse_json(read_file(path, uint64_t{64} << 20), path.string()));
 }
 
 // Indices checked, as one flag a layer.
@@ -174,7 +173,7 @@ void record_extensions(ModelConfig& config) {
   if (config.placement == NormPlacement::post) raw["tessera"]["norm_placement"] = "post";
   // The width that config.json gives to all layers, as parse_config would read it.
   const ConfigReader reader(raw);
-  const int64_t usual = reader.integer("intermediate_size", reader.integer("n_inner", 4 * config.width));
+  const int64_t usual = reader.integer(std::string(architecture_named(config.architecture).ffn_width), 4 * config.width);
   const bool plain = std::all_of(config.layers.begin(), config.layers.end(),
                                  [&](const auto& layer) { return layer.attention && layer.ffn && layer.ffn_width == usual; });
   if (plain) {

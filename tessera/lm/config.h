@@ -2,8 +2,6 @@
 // What a language model is made of, read from a folder's config.json or a GGUF's metadata. Nothing outside the architectures' own files
 // (arch_*.cpp) asks for an architecture's name: whatever differs is a field here.
 
-#include <torch/torch.h>
-
 #include <cstdint>
 #include <filesystem>
 #include <nlohmann/json.hpp>
@@ -12,9 +10,8 @@
 #include <string_view>
 #include <vector>
 
-#include "tessera/nn/ffn.h"
-#include "tessera/nn/norm.h"
-#include "tessera/nn/rope.h"
+#include "tessera/nn/layer_kinds.h"
+#include "tessera/nn/rope_angles.h"
 
 namespace tessera::lm {
 

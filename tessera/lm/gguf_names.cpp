@@ -1,4 +1,7 @@
+#include <map>
+
 #include "tessera/base/error.h"
+#include "tessera/base/json.h"
 #include "tessera/lm/architecture.h"
 #include "tessera/tensor/gguf.h"
 
@@ -7,7 +10,7 @@ namespace tessera::lm {
 
 Json config_from_gguf(const tensor::GgufFile& file) {
   // Files that Tessera wrote carry their config.json: GGUF has no keys for some of it (Gemma's attention scale, which layers slide ...).
-  if (file.has("tessera.config")) return Json::parse(file.string("tessera.config"), nullptr, false);
+  if (file.has("tessera.config")) return parse_json(file.string("tessera.config"), file.bytes().name + ", tessera.config");
   const auto name = file.string("general.architecture");
   std::string known;
   for (const auto& architecture : architectures()) {

@@ -6,6 +6,7 @@
 
 #include "tessera/base/error.h"
 #include "tessera/base/files.h"
+#include "tessera/base/json.h"
 #include "tessera/lm/architecture.h"
 #include "tessera/lm/weight_map.h"
 #include "tessera/run/installed.h"
@@ -150,7 +151,7 @@ static std::vector<int64_t> end_ids_of(const fs::path& path, const ModelConfig& 
       if (gguf->has(key)) append_ids({{"eos_token_id", gguf->u64(key)}}, ids);
     }
   } else if (const auto file = path / "generation_config.json"; fs::is_regular_file(file)) {
-    append_ids(Json::parse(read_file(file, 1 << 20), nullptr, false), ids);
+    append_ids(try_parse_json(read_file(file, 1 << 20)), ids);
   }
   std::erase_if(ids, [&](int64_t id) { return id < 0 || id >= config.vocab; });
   return ids;

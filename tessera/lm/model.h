@@ -8,6 +8,7 @@
 
 #include "tessera/lm/config.h"
 #include "tessera/nn/attention.h"
+#include "tessera/nn/ffn.h"
 
 namespace tessera::lm {
 

@@ -1,11 +1,10 @@
 #pragma once
 // The feed-forward layer: gated (SwiGLU, GeGLU; Shazeer, arXiv 2002.05202) or plain. D model width, F inner width.
 
+#include "tessera/nn/layer_kinds.h"
 #include "tessera/nn/linear.h"
 
 namespace tessera::nn {
-
-enum class Activation { silu, gelu, gelu_tanh };
 
 struct FfnOptions {
   int64_t width = 0, hidden = 0;  // D, F

@@ -3,9 +3,9 @@
 
 #include <torch/torch.h>
 
-namespace tessera::nn {
+#include "tessera/nn/layer_kinds.h"
 
-enum class NormKind { rms, layer };
+namespace tessera::nn {
 
 struct NormOptions {
   NormKind kind = NormKind::rms;

@@ -1,8 +1,5 @@
 #include "tessera/nn/rope.h"
 
-#include <cmath>
-#include <numbers>
-
 #include "tessera/base/error.h"
 #include "tessera/kernels/rotary.h"
 #include "tessera/kernels/rotary_grad.h"
@@ -10,26 +7,8 @@
 
 namespace tessera::nn {
 
-// Llama 3.1: wavelengths above original/low_freq_factor are stretched by `factor`, those below original/high_freq_factor kept.
-static double rope_llama3(double frequency, const RopeOptions& o) {
-  const double wavelength = 2.0 * std::numbers::pi / frequency, original = static_cast<double>(o.original_positions);
-  if (wavelength > original / o.low_freq_factor) return frequency / o.factor;
-  if (wavelength < original / o.high_freq_factor) return frequency;
-  const double kept = (original / wavelength - o.low_freq_factor) / (o.high_freq_factor - o.low_freq_factor);
-  return (1.0 - kept) * frequency / o.factor + kept * frequency;
-}
-
 torch::Tensor rope_frequencies(const RopeOptions& options, int64_t head_width) {
-  if (head_width < 2 || head_width % 2 != 0) throw InputError("rotary positions need an even head width, given {}", head_width);
-  auto result = torch::empty({head_width / 2}, torch::kFloat32);
-  auto* out = result.data_ptr<float>();
-  for (int64_t i = 0; i < head_width / 2; ++i) {
-    double frequency = 1.0 / std::pow(options.base, 2.0 * static_cast<double>(i) / static_cast<double>(head_width));
-    if (options.scaling == RopeScaling::linear) frequency /= options.factor;
-    if (options.scaling == RopeScaling::llama3) frequency = rope_llama3(frequency, options);
-    out[i] = static_cast<float>(frequency);
-  }
-  return result;
+  return torch::tensor(rope_angles(options, head_width), torch::kFloat32);
 }
 
 RopeTable rope_table(const torch::Tensor& positions, const torch::Tensor& frequencies) {

@@ -4,24 +4,11 @@
 
 #include <torch/torch.h>
 
+#include "tessera/nn/rope_angles.h"
+
 namespace tessera::nn {
 
-enum class RopeScaling {
-  none,
-  linear,  // positions divided by `factor`
-  llama3   // low frequencies divided by `factor`, high ones kept, a ramp between (Llama 3.1)
-};
-
-struct RopeOptions {
-  double base = 10000.0;  // theta
-  RopeScaling scaling = RopeScaling::none;
-  double factor = 1.0;
-  double low_freq_factor = 1.0, high_freq_factor = 4.0;  // llama3 only
-  int64_t original_positions = 8192;                     // llama3 only: context length before scaling
-  bool operator==(const RopeOptions&) const = default;
-};
-
-// The e/2 angles a position turns each pair by, radians, float32 [e/2].
+// rope_angles as a tensor: float32 [e/2].
 torch::Tensor rope_frequencies(const RopeOptions& options, int64_t head_width);
 
 // Cosine and sine of every position's angles: what all layers of one forward share.

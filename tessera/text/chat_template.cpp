@@ -2,6 +2,7 @@
 
 #include "tessera/base/error.h"
 #include "tessera/base/files.h"
+#include "tessera/base/json.h"
 #include "tessera/tensor/gguf.h"
 
 namespace tessera::text {
@@ -20,14 +21,6 @@ struct ChatSource {
   Json special_tokens = Json::object();
 };
 
-Json read_config(const fs::path& path) {
-  try {
-    return Json::parse(read_file(path, kLargestConfig));
-  } catch (const Json::exception& error) {
-    throw InputError("{}: not JSON: {}; copy the file again", path.string(), quoted(error.what(), 200));
-  }
-}
-
 // chat_template is a string, or a list of {"name", "template"}.
 std::optional<std::string> template_field(const Json& config, std::string_view which) {
   const auto found = config.find("chat_template");
@@ -44,7 +37,7 @@ std::optional<std::string> template_field(const Json& config, std::string_view w
 ChatSource from_folder(const fs::path& folder, std::string_view which) {
   ChatSource chat;
   if (const fs::path config_path = folder / "tokenizer_config.json"; fs::is_regular_file(config_path)) {
-    const Json config = read_config(config_path);
+    const Json config = parse_json(read_file(config_path, kLargestConfig), config_path.string());
     if (!config.is_object()) throw InputError("{}: a JSON object is expected; copy the file again", config_path.string());
     for (const std::string_view name : kTokenNames) {
       const auto found = config.find(name);

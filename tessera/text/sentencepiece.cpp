@@ -8,6 +8,7 @@
 
 #include "tessera/base/error.h"
 #include "tessera/base/files.h"
+#include "tessera/base/json.h"
 #include "tessera/text/piece_table.h"
 #include "tessera/text/tokenizer_json.h"
 
@@ -173,7 +174,7 @@ Tokenizer load_sentencepiece(const std::filesystem::path& path) {
   const auto config_path = path.parent_path() / "tokenizer_config.json";
   read_roles(path.parent_path(), spec);
   if (std::filesystem::is_regular_file(config_path)) {
-    const auto config = nlohmann::json::parse(read_file(config_path, 64u << 20), nullptr, false);
+    const auto config = try_parse_json(read_file(config_path, 64u << 20));
     const auto flag = [&](const char* key) {
       return config.is_object() && config.contains(key) && config[key].is_boolean() && config[key].get<bool>();
     };

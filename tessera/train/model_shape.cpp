@@ -4,6 +4,7 @@
 
 #include "tessera/base/error.h"
 #include "tessera/base/files.h"
+#include "tessera/base/json.h"
 
 namespace tessera::train {
 
@@ -41,7 +42,7 @@ lm::ModelConfig fresh_model_config(const std::string& given, const FreshOptions&
   const auto named = std::find_if(shapes.begin(), shapes.end(), [&](const ModelShape& shape) { return shape.name == given; });
   if (fs::exists(given)) {
     const fs::path file = fs::is_directory(given) ? fs::path(given) / "config.json" : fs::path(given);
-    json = lm::Json::parse(read_file(file, 1 << 24), nullptr, false);
+    json = try_parse_json(read_file(file, 1 << 24));
     if (!json.is_object()) throw InputError("{} is no JSON object; give a model's config.json", tessera::quoted(file.string()));
   } else if (named != shapes.end()) {
     json = shape_json(*named, options.positions);

@@ -3,6 +3,7 @@
 
 #include "tessera/base/error.h"
 #include "tessera/base/files.h"
+#include "tessera/base/json.h"
 #include "tessera/tensor/shapes.h"
 #include "tessera/tensor/weights.h"
 #include "tessera/train/trainer.h"
@@ -79,8 +80,7 @@ void Trainer::read_tensors(const fs::path& folder) {
 
 void Trainer::read(const fs::path& folder) {
   torch::NoGradGuard no_grad;
-  const auto text = read_file(folder / "trainer_state.json");
-  const auto state = StateJson::parse(text, nullptr, false);
+  const auto state = try_parse_json<StateJson>(read_file(folder / "trainer_state.json"));
   const auto whole = [&](const char* key) {
     if (!state.is_object() || !state.contains(key) || !state[key].is_number_integer())
       throw InputError("{}: {} is missing or no whole number; take another checkpoint", (folder / "trainer_state.json").string(), key);

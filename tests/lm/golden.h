@@ -6,19 +6,9 @@
 
 #include "tessera/lm/load.h"
 #include "tessera/tensor/weights.h"
+#include "tests/lm/golden_files.h"
 
 namespace tessera::lm {
-
-inline std::filesystem::path golden_folder(const std::string& name) {
-  return std::filesystem::path(TESSERA_SOURCE_DIR) / "tests/parity/golden" / ("lm_" + name);
-}
-
-inline const std::vector<std::string>& golden_names() {
-  static const std::vector<std::string> names{
-      "llama", "llama_bias_wide_heads", "llama3_rope",      "llama_linear_rope", "mistral", "qwen2", "gemma3",
-      "gpt2",  "gemma3_layer_types",    "qwen2_layer_types"};
-  return names;
-}
 
 struct Golden {
   explicit Golden(const std::string& name, torch::Device device = torch::kCPU)

@@ -22,6 +22,15 @@ TEST(Model, RemovingBlocksEqualsSkippingThem) {
   EXPECT_LT(error_of_scale(torch::cat({first, rest}, 1), skipped), 1e-5);
 }
 
+TEST(Model, HasTheParametersThatItsConfigCounts) {
+  for (const auto& name : golden_names()) {
+    Golden golden(name);
+    int64_t count = 0;
+    for (const auto& parameter : golden.model->parameters()) count += parameter.numel();
+    EXPECT_EQ(parameter_count(golden.model->config()), count) << name;
+  }
+}
+
 TEST(Model, PackedDocumentsEqualSeparateOnes) {
   torch::InferenceMode inference;
   for (const auto& name : golden_names()) {

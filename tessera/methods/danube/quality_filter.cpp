@@ -5,6 +5,7 @@
 
 #include "tessera/base/error.h"
 #include "tessera/base/files.h"
+#include "tessera/base/json.h"
 #include "tessera/base/random.h"
 
 namespace tessera::danube {
@@ -49,7 +50,7 @@ void QualityFilter::save(const std::filesystem::path& folder) const {
 
 QualityFilter QualityFilter::load(const std::filesystem::path& folder) {
   const auto path = folder / "quality.json";
-  const auto json = nlohmann::ordered_json::parse(read_file(path), nullptr, false);
+  const auto json = try_parse_json(read_file(path));
   if (!json.is_object() || !json.contains("features") || json["features"] != nlohmann::ordered_json(kFeatureNames) ||
       !json.contains("trees"))
     throw InputError("{} is no quality filter of this program; train it with danube quality --train", path.string());

@@ -4,6 +4,7 @@
 
 #include "tessera/base/error.h"
 #include "tessera/base/files.h"
+#include "tessera/base/json.h"
 #include "tessera/run/options_row.h"
 #include "tessera/train/optim/registry.h"
 
@@ -174,7 +175,7 @@ TrainConfig parse_train_config(const lm::Json& json, const std::string& file) {
 }
 
 TrainConfig read_train_config(const std::filesystem::path& path) {
-  const auto json = Json::parse(read_file(path, uint64_t{1} << 24), nullptr, false, true);
+  const auto json = try_parse_json(read_file(path, uint64_t{1} << 24), JsonComments::ignored);
   if (json.is_discarded()) throw InputError("{} is not JSON; look for a missing comma, quote or brace", path.string());
   return parse_train_config(json, path.string());
 }
