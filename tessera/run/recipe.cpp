@@ -28,7 +28,10 @@ using EntryType = RecipeEntry::Type;
 EntryType scalar_text(const toml::node& node, std::string& text) {
   if (const auto* value = node.as_string()) return text = value->get(), EntryType::text;
   if (const auto* value = node.as_integer()) return text = fmt::format("{}", value->get()), EntryType::integer;
-  if (const auto* value = node.as_floating_point()) return text = fmt::format("{}", value->get()), EntryType::number;
+  if (const auto* value = node.as_floating_point()) {
+    text = fmt::format("{}", value->get() + 0.0);  // -0.0 is written as 0: read again, -0 would be the whole number 0
+    return EntryType::number;
+  }
   if (const auto* value = node.as_boolean()) return text = value->get() ? "true" : "false", EntryType::flag;
   return EntryType::other;
 }
