@@ -5,7 +5,6 @@
 #include <arrow/api.h>
 #include <arrow/io/file.h>
 #include <parquet/arrow/reader.h>
-#include <parquet/exception.h>
 
 #include <limits>
 #include <utility>
@@ -78,23 +77,21 @@ class ParquetRecords : public Records {
   ParquetRecords(const std::filesystem::path& path, const RecordsOptions& options) : name_(path.string()) {
     auto file = arrow::io::ReadableFile::Open(name_);
     if (!file.ok()) throw InputError("{} cannot be opened: {}; check the path", name_, said(file.status().message()));
-    try {
-      open(*file, options);
-    } catch (const parquet::ParquetException& error) {
-      throw InputError("{} is no whole Parquet file: {}; copy it again", name_, said(error.what()));
-    }
+    refusing("is no whole Parquet file", [&] { open(*file, options); });
   }
 
   bool next(Row& row) override {
     while (!batch_ || at_ == batch_->num_rows()) {
-      check(batches_->ReadNext(&batch_));
+      refusing("is damaged", [&] { check(batches_->ReadNext(&batch_)); });
       if (!batch_) return ended();
       at_ = 0;
     }
     if (row_ == promised()) throw InputError("{} goes on after row {}, its last by the footer; copy the file again", name_, row_);
     row.where = fmt::format("{}, row {}", name_, ++row_);
     row.fields.clear();
-    for (const int column : kept_) row.fields.emplace_back(batch_->column_name(column), cell_value(*batch_->column(column), at_));
+    refusing("is damaged", [&] {
+      for (const int column : kept_) row.fields.emplace_back(batch_->column_name(column), cell_value(*batch_->column(column), at_));
+    });
     ++at_;
     return true;
   }
@@ -114,6 +111,18 @@ class ParquetRecords : public Records {
   bool ended() const {
     if (row_ != promised()) throw InputError("{} ends after row {} of {}; copy the file again", name_, row_, promised());
     return false;
+  }
+
+  // Arrow answers damage with a status, with its own exception and, here and there, with one of the standard library's.
+  template <class Work>
+  void refusing(std::string_view problem, const Work& work) const {
+    try {
+      work();
+    } catch (const InputError&) {
+      throw;
+    } catch (const std::exception& error) {
+      throw InputError("{} {}: {}; copy it again", name_, problem, said(error.what()));
+    }
   }
 
   void check(const arrow::Status& status) const {
