@@ -114,7 +114,7 @@ run::OptionTable<BenchOptions> bench_options() {
       .group(run::Group::input)
       .example("./run bench perplexity", "make the rivals' environment when it is missing, then measure")
       .example("tessera bench startup --json", "medians, spread and ratio, for a script")
-      .example("tessera bench decode --threads 2", "with two threads on every side");
+      .example("tessera bench train --threads 2", "with two threads on every side");
 }
 
 }  // namespace
