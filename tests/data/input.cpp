@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "tessera/base/random.h"
-#include "tests/data/scratch_folder.h"
+#include "tests/data/packed_files.h"
 
 namespace tessera::data {
 namespace {

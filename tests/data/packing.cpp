@@ -5,7 +5,7 @@
 #include <algorithm>
 
 #include "tessera/base/random.h"
-#include "tests/data/scratch_folder.h"
+#include "tests/data/packed_files.h"
 
 namespace tessera::data {
 namespace {

@@ -5,7 +5,7 @@
 #include "tessera/base/error.h"
 #include "tessera/base/random.h"
 #include "tessera/data/records.h"
-#include "tests/data/scratch_folder.h"
+#include "tests/data/packed_files.h"
 
 namespace tessera::data {
 namespace {

@@ -4,7 +4,7 @@
 
 #include <vector>
 
-#include "tests/data/scratch_folder.h"
+#include "tests/data/packed_files.h"
 
 namespace tessera::data {
 namespace {

@@ -6,7 +6,7 @@
 #include <set>
 
 #include "tessera/data/prose.h"
-#include "tests/data/scratch_folder.h"
+#include "tests/data/packed_files.h"
 
 namespace tessera::data {
 namespace {

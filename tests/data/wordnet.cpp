@@ -6,7 +6,7 @@
 
 #include "tessera/data/sources.h"
 #include "tessera/data/wordnet_items.h"
-#include "tests/data/scratch_folder.h"
+#include "tests/data/packed_files.h"
 
 namespace tessera::data {
 namespace {

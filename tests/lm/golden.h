@@ -7,6 +7,7 @@
 #include "tessera/lm/load.h"
 #include "tessera/tensor/weights.h"
 #include "tests/lm/golden_files.h"
+#include "tests/scratch_folder.h"
 
 namespace tessera::lm {
 
@@ -28,21 +29,5 @@ struct Golden {
 inline double error_of_scale(const torch::Tensor& ours, const torch::Tensor& expected) {
   return ((ours - expected).abs().max() / expected.abs().max()).item<double>();
 }
-
-// A folder under the test's temporary place, gone when the test ends.
-class ScratchFolder {
- public:
-  ScratchFolder() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "tessera_lm_XXXXXX").string();
-    path_ = mkdtemp(pattern.data());
-  }
-  ~ScratchFolder() { std::filesystem::remove_all(path_); }
-  ScratchFolder(const ScratchFolder&) = delete;
-  ScratchFolder& operator=(const ScratchFolder&) = delete;
-  std::filesystem::path operator/(const std::string& name) const { return path_ / name; }
-
- private:
-  std::filesystem::path path_;
-};
 
 }  // namespace tessera::lm

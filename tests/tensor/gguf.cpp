@@ -127,7 +127,7 @@ TEST(Gguf, EveryTruncationIsRefused) {
 }
 
 TEST(Gguf, WritesWhatItReads) {
-  const tensor_test::Scratch folder;
+  const tensor_test::ScratchFolder folder;
   const auto original = GgufFile::open(golden("types.gguf"));
   GgufWriter writer;
   for (const std::string& key : original.keys()) writer.copy(key, original.value(key));

@@ -93,7 +93,7 @@ TEST(Safetensors, EveryTruncationIsRefused) {
 }
 
 TEST(Safetensors, WritesTheBytesOfTheReferenceWriter) {
-  const tensor_test::Scratch folder;
+  const tensor_test::ScratchFolder folder;
   const auto reference = SafetensorsFile::open(golden("plain.safetensors"));
   std::vector<TensorSource> sources;
   for (const TensorInfo& tensor : reference.tensors()) sources.push_back({tensor, [&] { return reference.data(tensor); }});
@@ -103,7 +103,7 @@ TEST(Safetensors, WritesTheBytesOfTheReferenceWriter) {
 }
 
 TEST(Safetensors, WritesShardsThatReadBack) {
-  const tensor_test::Scratch folder;
+  const tensor_test::ScratchFolder folder;
   write_safetensors_folder(folder.path(), three_sources(), {{"format", "pt"}}, 8);
   ASSERT_TRUE(std::filesystem::exists(folder / "model-00003-of-00003.safetensors"));
   const auto shards = open_safetensors_shards(folder / "model.safetensors.index.json");
@@ -115,7 +115,7 @@ TEST(Safetensors, WritesShardsThatReadBack) {
 }
 
 TEST(Safetensors, RefusesIndexesThatLeaveTheFolderOrMissTensors) {
-  const tensor_test::Scratch folder;
+  const tensor_test::ScratchFolder folder;
   const auto index = [&](const std::string& text) {
     tessera::write_file(folder / "i.json", text);
     return refusal([&] { open_safetensors_shards(folder / "i.json"); });
@@ -136,7 +136,7 @@ TEST(Safetensors, RefusesIndexesThatLeaveTheFolderOrMissTensors) {
 }
 
 TEST(Safetensors, RefusesToWriteWhatCannotBeRead) {
-  const tensor_test::Scratch folder;
+  const tensor_test::ScratchFolder folder;
   const auto write = [&](std::vector<TensorSource> sources) {
     return refusal([&] { write_safetensors(folder / "x.safetensors", std::move(sources)); });
   };

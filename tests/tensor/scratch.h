@@ -2,7 +2,6 @@
 // What the tests of tensor files share: folders that disappear, bytes in memory, errors with their text, golden files.
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
@@ -13,6 +12,7 @@
 #include "tessera/base/error.h"
 #include "tessera/base/files.h"
 #include "tessera/tensor/bytes.h"
+#include "tests/scratch_folder.h"
 
 namespace tensor_test {
 
@@ -20,24 +20,7 @@ inline std::filesystem::path golden(const std::string& name) {
   return std::filesystem::path(TESSERA_SOURCE_DIR) / "tests/parity/golden/tensor" / name;
 }
 
-class Scratch {  // a folder for one test
- public:
-  Scratch() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "tessera-tensor-XXXXXX").string();
-    path_ = ::mkdtemp(pattern.data());
-  }
-  ~Scratch() {
-    std::error_code error;
-    std::filesystem::remove_all(path_, error);
-  }
-  Scratch(const Scratch&) = delete;
-  Scratch& operator=(const Scratch&) = delete;
-  std::filesystem::path operator/(const std::string& name) const { return path_ / name; }
-  const std::filesystem::path& path() const { return path_; }
-
- private:
-  std::filesystem::path path_;
-};
+using tessera::ScratchFolder;
 
 // A copy on the heap of exactly this size, so that the address sanitizer sees a read past its end.
 inline tessera::tensor::Bytes in_memory(const std::string& text) {

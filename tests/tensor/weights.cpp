@@ -32,7 +32,7 @@ void expect_same(const Weights& weights, const NamedTensors& expected) {
 }
 
 TEST(Weights, SavedTensorsLoadFromFileFolderAndShards) {
-  const tensor_test::Scratch folder;
+  const tensor_test::ScratchFolder folder;
   const auto tensors = named_tensors();
   save_safetensors(folder / "x.safetensors", tensors, {{"format", "pt"}, {"note", "n"}});
   save_safetensors(folder / "whole", tensors);
@@ -55,7 +55,7 @@ TEST(Weights, ConvertsToTheDtypeAskedFor) {
 }
 
 TEST(Weights, ChangedTensorsLeaveTheFileAlone) {
-  const tensor_test::Scratch folder;
+  const tensor_test::ScratchFolder folder;
   save_safetensors(folder / "x.safetensors", {{"a", torch::ones({64})}});
   torch::Tensor kept;
   {
@@ -83,7 +83,7 @@ TEST(Weights, DecodesQuantisedTensorsWithEveryThreadCount) {
 }
 
 TEST(Weights, LargeQuantisedTensorsAreSplitOverThreads) {
-  const tensor_test::Scratch folder;
+  const tensor_test::ScratchFolder folder;
   torch::manual_seed(5);
   const auto rows = torch::randn({2048, 1024});
   TensorInfo info;
@@ -120,7 +120,7 @@ TEST(Weights, LoadsIntoMemoryThatIsThere) {
 }
 
 TEST(Weights, LongTensorsAreLoadedInPieces) {
-  const tensor_test::Scratch folder;
+  const tensor_test::ScratchFolder folder;
   const auto rows = torch::arange(9'000'000, torch::kFloat).view({9000, 1000});  // more than one piece
   save_safetensors(folder / "x.safetensors", {{"a", rows}, {"b", rows.narrow(0, 0, 10)}});
   const auto weights = Weights::open(folder / "x.safetensors");
@@ -132,7 +132,7 @@ TEST(Weights, LongTensorsAreLoadedInPieces) {
 }
 
 TEST(Weights, LoadingIntoMemoryGivesTheFilesPagesBack) {
-  const tensor_test::Scratch folder;
+  const tensor_test::ScratchFolder folder;
   save_safetensors(folder / "x.safetensors", {{"a", torch::ones({64, 1024})}, {"b", torch::ones({64, 1024})}});
   const auto weights = Weights::open(folder / "x.safetensors");
   const auto over_a = weights.load("a").mul_(3), over_b = weights.load("b").mul_(3);
@@ -163,7 +163,7 @@ TEST(Weights, TakesTheStateDictOfACheckpoint) {
 }
 
 TEST(Weights, SaysWhatIsMissing) {
-  const tensor_test::Scratch folder;
+  const tensor_test::ScratchFolder folder;
   EXPECT_THAT(refusal([&] { Weights::open(folder.path()); }), HasSubstr("holds no model.safetensors"));
   EXPECT_THAT(refusal([&] { Weights::open(folder / "none"); }), HasSubstr("does not exist"));
   EXPECT_THAT(refusal([&] { Weights::open(golden("versions.json")); }), HasSubstr("is no model file"));
@@ -173,7 +173,7 @@ TEST(Weights, SaysWhatIsMissing) {
 }
 
 TEST(Weights, ReadsDataAtOddAddresses) {
-  const tensor_test::Scratch folder;
+  const tensor_test::ScratchFolder folder;
   const std::string header = R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})" + std::string(3, ' ');
   const float numbers[2] = {1.5F, -2.0F};
   tessera::write_file(folder / "odd.safetensors", tensor_test::little_endian(header.size(), 8) + header +

@@ -21,7 +21,7 @@ std::vector<TensorSource> sources_of(const SafetensorsFile& file) {
 
 // In TESSERA_WRITTEN_FILES when it is set, else in a folder that disappears.
 TEST(WrittenFiles, OfEveryKindReadBack) {
-  const tensor_test::Scratch scratch;
+  const tensor_test::ScratchFolder scratch;
   const char* kept = std::getenv("TESSERA_WRITTEN_FILES");
   const std::filesystem::path folder = kept == nullptr ? scratch.path() : std::filesystem::path(kept);
   std::filesystem::create_directories(folder / "sharded");

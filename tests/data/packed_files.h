@@ -1,45 +1,16 @@
 #pragma once
-// A folder of a test's own, gone when the test ends, and what a test writes into it.
+// What a test of data files writes into its folder, and the message of an error.
 
 #include <gtest/gtest.h>
-#include <stdlib.h>
 #include <zlib.h>
 #include <zstd.h>
 
-#include <filesystem>
-#include <fstream>
 #include <string>
 
 #include "tessera/base/error.h"
+#include "tests/scratch_folder.h"
 
 namespace tessera::data {
-
-class ScratchFolder {
- public:
-  ScratchFolder() {
-    std::string name = testing::TempDir() + "/tessera_data_XXXXXX";
-    if (!mkdtemp(name.data())) throw WorkError("no scratch folder");
-    path_ = name;
-  }
-  ~ScratchFolder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  ScratchFolder(const ScratchFolder&) = delete;
-  ScratchFolder& operator=(const ScratchFolder&) = delete;
-
-  const std::filesystem::path& path() const { return path_; }
-  // Writes a file, with the folders it lies in; returns its path.
-  std::filesystem::path write(const std::string& name, const std::string& bytes) const {
-    const auto file = path_ / name;
-    std::filesystem::create_directories(file.parent_path());
-    std::ofstream(file, std::ios::binary) << bytes;
-    return file;
-  }
-
- private:
-  std::filesystem::path path_;
-};
 
 inline std::string gzipped(const std::string& text) {
   std::string out(text.size() + 128, '\0');
