@@ -30,7 +30,7 @@ NormOptions rwkv_norm(const RwkvConfig& config, double eps) {
 torch::Tensor shifted(const torch::Tensor& x, torch::Tensor* last) {
   const bool begun = last != nullptr && last->defined();
   const auto before = begun ? last->unsqueeze(1) : torch::zeros({x.size(0), 1, x.size(2)}, x.options());
-  const auto result = torch::cat({before, x.slice(1, 0, x.size(1) - 1)}, 1);
+  auto result = torch::cat({before, x.slice(1, 0, x.size(1) - 1)}, 1);
   if (last != nullptr) *last = x.select(1, x.size(1) - 1).detach().clone();
   return result;
 }

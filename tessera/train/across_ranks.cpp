@@ -28,7 +28,7 @@ void AcrossRanks::share_start(const std::vector<Parameter>& parameters, Collecti
   }
 }
 
-std::vector<int64_t> AcrossRanks::sum(std::vector<int64_t> values) const {
+std::vector<int64_t> AcrossRanks::sum(const std::vector<int64_t>& values) const {
   auto all = torch::tensor(values, torch::kInt64);
   ranks_->all_reduce(all);
   return {all.data_ptr<int64_t>(), all.data_ptr<int64_t>() + all.numel()};

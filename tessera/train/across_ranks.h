@@ -18,7 +18,7 @@ class AcrossRanks {
   static void share_start(const std::vector<Parameter>& parameters, Collective& ranks);
 
   // Sums over ranks, the same on all of them.
-  std::vector<int64_t> sum(std::vector<int64_t> values) const;
+  std::vector<int64_t> sum(const std::vector<int64_t>& values) const;
   double sum(double value) const;  // within about 2^-40 of the sum; not finite when any rank's is not
 
   GradientReducer& reducer() { return reducer_; }

@@ -46,7 +46,7 @@ std::vector<std::pair<int64_t, fs::path>> complete_checkpoints(const fs::path& r
 Checkpoints::Checkpoints(fs::path run, int64_t keep) : run_(std::move(run)), keep_(keep) {}
 
 fs::path Checkpoints::save(int64_t step, const std::function<void(const fs::path& folder)>& write) {
-  const fs::path path = run_ / fmt::format("{}{}", kCheckpointPrefix, step);
+  fs::path path = run_ / fmt::format("{}{}", kCheckpointPrefix, step);
   try {
     AtomicFolder folder(path, true);
     write(folder.folder());

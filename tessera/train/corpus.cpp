@@ -122,7 +122,8 @@ class Tokeniser {
     bytes_ += part.text.size();
     if (part.last)
       if (const auto end = tokenizer_.eos_id()) part.ids.push_back(*end);
-    const bool hold = held_ && static_cast<double>(bytes_) * options_.held_out >= static_cast<double>(held_bytes_ + part.text.size() / 2);
+    const size_t middle = held_bytes_ + part.text.size() / 2;
+    const bool hold = held_ && static_cast<double>(bytes_) * options_.held_out >= static_cast<double>(middle);
     if (hold) {
       held_bytes_ += part.text.size();
       held_->add(part.ids);

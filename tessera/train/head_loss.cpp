@@ -16,7 +16,7 @@ torch::Tensor losses_and_gradient(torch::Tensor& logits, const torch::Tensor& ta
   if (kernels::cross_entropy_grad_takes(logits)) return kernels::cross_entropy_grad_(logits, targets);
   const auto wide = logits.to(torch::kFloat32).log_softmax(-1);
   const auto rows = targets.clamp_min(0).unsqueeze(-1), counted = targets.ge(0).unsqueeze(-1);
-  const auto nats = wide.gather(-1, rows).neg().masked_fill(counted.logical_not(), 0.0).squeeze(-1);
+  auto nats = wide.gather(-1, rows).neg().masked_fill(counted.logical_not(), 0.0).squeeze(-1);
   logits.copy_(wide.exp().scatter_add(-1, rows, torch::full(rows.sizes(), -1.0, wide.options())).mul_(counted));
   return nats;
 }

@@ -188,7 +188,7 @@ Task language_task(lm::Transformer model, std::shared_ptr<MixedTokens> corpora, 
   task.write_model = std::move(write);
   task.read_model = [model](const std::filesystem::path& folder) { read_in_place(model, folder); };
   if (!held_out.empty()) {
-    task.evaluate = [model, held_out, length = options.stages.back().length, rows = options.eval_rows] {
+    task.evaluate = [model, held_out = std::move(held_out), length = options.stages.back().length, rows = options.eval_rows] {
       return evaluate_language(model, held_out, length, rows);
     };
   }

@@ -73,7 +73,7 @@ void refuse_second(torch::nn::Module& model) {
 
 Json read_adapter_config(const std::filesystem::path& folder) {
   const auto path = folder / "adapter_config.json";
-  const auto config = try_parse_json(read_file(path, uint64_t{1} << 24));
+  auto config = try_parse_json(read_file(path, uint64_t{1} << 24));
   if (!config.is_object()) throw InputError("{} is not JSON; copy the adapter again", path.string());
   const auto refuse = [&](const std::string& key, const std::string& why) {
     throw InputError("{}: {} is {}; {}", path.string(), key, tessera::quoted(config[key].dump()), why);

@@ -23,7 +23,7 @@ void fill_normal(torch::Tensor& t, double std, uint64_t seed, const std::string&
 }
 
 // Zero but for the `kept` share of largest size.
-void prune_moment(torch::Tensor moment, double kept) {
+void prune_moment(const torch::Tensor& moment, double kept) {
   const auto keep = static_cast<int64_t>(kept * static_cast<double>(moment.numel()));
   if (keep < 1 || !moment.is_floating_point()) {
     moment.zero_();

@@ -37,7 +37,7 @@ void Trainer::write(const fs::path& folder) const {
   write_file(folder / "trainer_state.json", state.dump(2) + "\n");
 }
 
-static void copy_state(const torch::Tensor& from, torch::Tensor to, const std::string& name) {
+static void copy_state(const torch::Tensor& from, const torch::Tensor& to, const std::string& name) {
   if (from.sizes() != to.sizes()) {
     throw InputError("optimizer.safetensors: {} is {}, and the model needs {}; resume with the model of the checkpoint", name,
                      tensor::shape_text(from.sizes()), tensor::shape_text(to.sizes()));

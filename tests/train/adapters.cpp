@@ -9,22 +9,14 @@
 #include "tessera/train/lora.h"
 #include "tessera/train/optim/registry.h"
 #include "tests/train/doubles.h"
+#include "tests/train/small_llama.h"
 #include "tests/train/thrown.h"
 
 namespace tessera::train {
 namespace {
 
 lm::Transformer adapters_model() {
-  lm::Transformer model(lm::fresh_config({{"model_type", "llama"},
-                                          {"vocab_size", 40},
-                                          {"hidden_size", 32},
-                                          {"intermediate_size", 48},
-                                          {"num_hidden_layers", 2},
-                                          {"num_attention_heads", 2},
-                                          {"num_key_value_heads", 2},
-                                          {"max_position_embeddings", 64},
-                                          {"tie_word_embeddings", false}}));
-  lm::init_weights(model, 1);
+  auto model = small_untied_llama();
   for (auto& parameter : model->parameters()) parameter.set_requires_grad(true);
   return model;
 }

@@ -2,32 +2,17 @@
 
 #include <gtest/gtest.h>
 
-#include "tessera/lm/model.h"
 #include "tessera/train/lora.h"
 #include "tessera/train/optim/registry.h"
+#include "tests/train/small_llama.h"
 
 namespace tessera::train {
 namespace {
 
-lm::Transformer low_rank_model() {
-  lm::Transformer model(lm::fresh_config({{"model_type", "llama"},
-                                          {"vocab_size", 40},
-                                          {"hidden_size", 32},
-                                          {"intermediate_size", 48},
-                                          {"num_hidden_layers", 2},
-                                          {"num_attention_heads", 2},
-                                          {"num_key_value_heads", 2},
-                                          {"max_position_embeddings", 64},
-                                          {"rms_norm_eps", 1e-6},
-                                          {"tie_word_embeddings", false}}));
-  lm::init_weights(model, 1);
-  return model;
-}
-
 const torch::Tensor low_rank_ids = torch::arange(24, torch::kInt64).view({2, 12});
 
 TEST(LowRank, MakesEveryLinearLayerAProductOfTheSizeOfAFreshWeight) {
-  auto model = low_rank_model();
+  auto model = small_untied_llama();
   make_low_rank(*model, {.rank = 8, .std = 0.02, .seed = 3});
   int64_t layers = 0;
   for (const auto& named : model->named_modules("", false)) {
@@ -44,7 +29,7 @@ TEST(LowRank, MakesEveryLinearLayerAProductOfTheSizeOfAFreshWeight) {
 }
 
 TEST(LowRank, ARestartMovesTheProductIntoTheWeightAndKeepsTheFunction) {
-  auto model = low_rank_model();
+  auto model = small_untied_llama();
   add_lora(*model, {.rank = 4, .alpha = 8, .seed = 1});
   auto parameters = lora_parameters(*model);
   auto optimizer = make_optimizer({}, parameters);
