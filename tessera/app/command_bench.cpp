@@ -40,6 +40,7 @@ fs::path bench_script(const std::string& name) {
                      tessera::quoted(run::source_folder().string()));
   if (const auto found = scripts.find(name); found != scripts.end()) return found->second;
   std::vector<std::string> names;
+  names.reserve(scripts.size());
   for (const auto& [known, script] : scripts) names.push_back(known);
   const std::string near = run::nearest(name, names);
   throw InputError("NAME {}: no such benchmark; {}", tessera::quoted(name),

@@ -47,7 +47,7 @@ void record_measurements(run::Report& report, run::RunFolder& folder) {
     run::MetricValues named;
     std::string text = arm + ":";
     for (const auto& [name, value] : values) {
-      named.emplace_back(arm + "/" + name, value);
+      named.emplace_back(fmt::format("{}/{}", arm, name), value);
       text += fmt::format(" {} {:.6g};", name, value);
     }
     folder.metrics().write(++arms, named);

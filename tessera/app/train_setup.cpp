@@ -162,6 +162,7 @@ void prepare_adapters(const TrainCommand& options, run::Context& context, TrainS
 
 int64_t longest_row(const TrainCommand& options, const std::vector<train::CorpusName>& corpora) {
   std::vector<std::string> names;
+  names.reserve(corpora.size());
   for (const auto& corpus : corpora) names.push_back(corpus.name);
   int64_t longest = 0;
   for (const auto& stage : stages_of(options, names)) longest = std::max(longest, stage.length);

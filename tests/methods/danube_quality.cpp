@@ -9,6 +9,7 @@
 #include "tessera/base/error.h"
 #include "tessera/base/files.h"
 #include "tessera/base/random.h"
+#include "tests/scratch_folder.h"
 
 namespace tessera::danube {
 
@@ -30,15 +31,6 @@ std::string sentences(RandomStream& random, bool good) {
   }
   return text;
 }
-
-struct Folder {
-  std::filesystem::path path;
-  Folder() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "tessera_quality_XXXXXX").string();
-    path = mkdtemp(pattern.data());
-  }
-  ~Folder() { std::filesystem::remove_all(path); }
-};
 
 }  // namespace
 
@@ -84,16 +76,16 @@ TEST(NgramModel, IsWittenBellByHand) {
 }
 
 TEST(NgramModel, SavesAndRefusesOtherFiles) {
-  const Folder folder;
+  const ScratchFolder folder;
   NgramModel model(5);
   model.read("the quick brown fox jumps over the lazy dog, the quick one");
-  model.save(folder.path / "n.safetensors");
-  const auto again = NgramModel::load(folder.path / "n.safetensors");
+  model.save(folder / "n.safetensors");
+  const auto again = NgramModel::load(folder / "n.safetensors");
   EXPECT_EQ(again.size(), model.size());
   EXPECT_EQ(again.nats_per_byte("the lazy fox"), model.nats_per_byte("the lazy fox"));
   EXPECT_LT(model.nats_per_byte("the quick dog"), model.nats_per_byte("zzyx qqw"));
-  write_file(folder.path / "broken.safetensors", "not at all");
-  EXPECT_THROW(NgramModel::load(folder.path / "broken.safetensors"), InputError);
+  write_file(folder / "broken.safetensors", "not at all");
+  EXPECT_THROW(NgramModel::load(folder / "broken.safetensors"), InputError);
 }
 
 TEST(BoostedTrees, LearnWhatNoSingleThresholdTells) {
@@ -149,12 +141,12 @@ TEST(QualityFilter, TellsSentencesFromNoiseAndSaves) {
     EXPECT_LT(filter.score(sentences(random, false)), 0.2);
   }
   EXPECT_GT(filter.importance().front().second, 0.0);
-  const Folder folder;
-  filter.save(folder.path);
-  EXPECT_EQ(QualityFilter::load(folder.path).score(texts[0].text), filter.score(texts[0].text));
+  const ScratchFolder folder;
+  filter.save(folder.path());
+  EXPECT_EQ(QualityFilter::load(folder.path()).score(texts[0].text), filter.score(texts[0].text));
   EXPECT_THROW(QualityFilter::train({texts[0], texts[1]}), InputError);
-  write_file(folder.path / "quality.json", "{}");
-  EXPECT_THROW(QualityFilter::load(folder.path), InputError);
+  write_file(folder / "quality.json", "{}");
+  EXPECT_THROW(QualityFilter::load(folder.path()), InputError);
 }
 
 }  // namespace tessera::danube

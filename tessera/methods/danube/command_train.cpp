@@ -66,6 +66,7 @@ void train_model(const TrainCommand& options, run::Context& context) {
   if (config.seed == 0) config.seed = context.settings().seed;
   const auto corpora = train::parse_corpora(options.data, options.resume);
   std::vector<std::string> names;
+  names.reserve(corpora.size());
   for (const auto& corpus : corpora) names.push_back(corpus.name);
   const auto language = language_options(config, names);
   int64_t longest = 2;

@@ -105,6 +105,7 @@ DpoData read_dpo(const std::filesystem::path& path, const train::ChatEncoder& en
 train::PairLogProbs pair_log_probs(lm::Transformer model, const std::vector<TokenPair>& pairs, const std::vector<size_t>& chosen,
                                    bool mean) {
   std::vector<train::ChatExample> examples;
+  examples.reserve(2 * chosen.size());
   for (const size_t i : chosen) examples.push_back(pairs[i].chosen);
   for (const size_t i : chosen) examples.push_back(pairs[i].rejected);
   const auto rows = sft_rows(examples, range(0, examples.size()), true);
@@ -165,6 +166,7 @@ struct Pairs {
     figures->chosen_reward += share(terms.chosen_reward);
     figures->rejected_reward += share(terms.rejected_reward);
     std::vector<double> counts;
+    counts.reserve(chosen.size());
     for (const size_t i : chosen) counts.push_back(mean ? 1.0 : static_cast<double>(std::max<int64_t>(1, answer_tokens(pairs[i].chosen))));
     figures->log_ratio += share((policy.chosen - before.chosen).detach() / torch::tensor(counts));
     return terms.loss.sum();

@@ -39,7 +39,7 @@ torch::Tensor retokenized(const torch::Tensor& table, const std::vector<int64_t>
                           const std::string& name) {
   torch::NoGradGuard no_grad;
   const int64_t width = table.size(1);
-  const auto made = torch::empty({static_cast<int64_t>(from.size()), width}, table.options().requires_grad(false));
+  auto made = torch::empty({static_cast<int64_t>(from.size()), width}, table.options().requires_grad(false));
   const RandomStream random(seed, "retokenize " + name);
   for (size_t i = 0; i < from.size(); ++i) {
     auto row = made[static_cast<int64_t>(i)];

@@ -140,8 +140,8 @@ void TrainingLog::write() {
     report.heading("Loss");
     report.plot(losses);
     report.heading("Rate, gradient, speed");
-    const auto plot = [&](const std::string& title, run::Axis y, const auto& value) {
-      report.plot(run::LinePlot{.title = title, .x = {.label = "tokens"}, .y = std::move(y), .lines = {curve(title, steps_, value)}});
+    const auto plot = [&](const std::string& title, const run::Axis& y, const auto& value) {
+      report.plot(run::LinePlot{.title = title, .x = {.label = "tokens"}, .y = y, .lines = {curve(title, steps_, value)}});
     };
     plot("Learning rate", {.label = "rate"}, [](const LoggedStep& step) { return step.rate; });
     plot("Norm of the gradient", {.label = "norm", .unit = {}, .log = true}, [](const LoggedStep& step) { return step.norm; });

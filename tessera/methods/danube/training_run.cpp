@@ -67,7 +67,7 @@ TrainingLog run_training(train::Trainer& trainer, const OpenedRun& opened, const
 }
 
 fs::path write_result(const OpenedRun& opened, const std::string& name, const std::function<void(const fs::path& folder)>& write) {
-  const fs::path path = opened.folder->path() / name;
+  fs::path path = opened.folder->path() / name;
   AtomicFolder folder(path, true);
   write(folder.folder());
   folder.commit();
