@@ -30,10 +30,7 @@ run::OptionTable<MeasureCommand> measure_options() {
       .flag("recompute", &MeasureCommand::recompute, "activation checkpointing of every block")
       .flag("masters", &MeasureCommand::masters, "with --dtype bf16, keep float32 copies of the weights")
       .example("tessera galore measure config.json --optim galore-adamw --rank 128", "does the plan tell the truth?")
-      .example(
-          "tessera galore measure llama_7b.json --optim galore-adamw8bit --rank 1024 --svd randomized --proj-dtype bf16 --dtype bf16 "
-          "--no-masters --per-layer --recompute --batch 1 --seq 128 --steps 2",
-          "a 7B model in 24 GB")
+      .example("tessera galore measure config.json --dtype bf16 --no-masters --per-layer --recompute", "with every saving of memory")
       .example("tessera galore measure config.json --optim adamw --json", "plain AdamW, for a script")
       .check([](const MeasureCommand& given) { train::check_optim_options(given); });
   train::add_optim_rows(table);
