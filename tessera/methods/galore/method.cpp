@@ -19,7 +19,7 @@ run::Method card() {
           .columns = {.useful = "tests/methods/galore_commands.cpp",
                       .faithful = "tests/parity/optim.py",
                       .proven = "tessera reproduce galore",
-                      .fast = {}}};
+                      .fast = "bench/galore.py"}};
 }
 
 }  // namespace tessera::galore
