@@ -5,6 +5,7 @@
 #include "tessera/app/machine.h"
 #include "tessera/base/error.h"
 #include "tessera/base/files.h"
+#include "tessera/base/json.h"
 #include "tessera/run/report.h"
 
 namespace tessera::app {
@@ -39,7 +40,7 @@ TrainHistory metrics_until(const fs::path& metrics, int64_t step) {
     const auto end = std::min(text.find('\n', at), text.size());
     const std::string line = text.substr(at, end - at);
     at = end + 1;
-    const auto json = nlohmann::json::parse(line, nullptr, false);
+    const auto json = try_parse_json<nlohmann::json>(line);
     if (!json.is_object() || !(number_in(json, "step") <= static_cast<double>(step))) continue;
     kept += line + "\n";
     if (json.contains("train/loss")) {

@@ -3,6 +3,7 @@
 #include <optional>
 
 #include "tessera/base/error.h"
+#include "tessera/base/json.h"
 #include "tessera/data/records.h"
 #include "tessera/eval/choices.h"
 
@@ -32,7 +33,7 @@ Choices choices_of(const data::Row& row) {
   std::string json;
   if (const auto* text = std::get_if<std::string>(value)) json = *text;
   if (const auto* nested = std::get_if<data::Json>(value)) json = nested->text;
-  const auto parsed = nlohmann::json::parse(json, nullptr, false);
+  const auto parsed = try_parse_json<nlohmann::json>(json);
   if (parsed.is_object() && parsed.contains("text")) {
     Choices choices{texts_of(row, parsed["text"]), {}};
     if (parsed.contains("label")) choices.labels = texts_of(row, parsed["label"]);

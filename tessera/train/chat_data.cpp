@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "tessera/base/error.h"
+#include "tessera/base/json.h"
 #include "tessera/data/records.h"
 #include "tessera/text/chat_template.h"
 #include "tessera/text/tokenizer.h"
@@ -83,7 +84,7 @@ Json message(const char* role, const std::string& content) { return {{"role", ro
 Json field(const data::Row& row, std::string_view name) {
   const auto* value = row.find(name);
   if (value == nullptr) return nullptr;
-  if (const auto* nested = std::get_if<data::Json>(value)) return Json::parse(nested->text, nullptr, false);
+  if (const auto* nested = std::get_if<data::Json>(value)) return try_parse_json(nested->text);
   if (const auto* words = std::get_if<std::string>(value)) return *words;
   return nullptr;
 }

@@ -2,6 +2,7 @@
 
 #include "tessera/base/error.h"
 #include "tessera/base/interrupt.h"
+#include "tessera/base/json.h"
 #include "tessera/data/records.h"
 #include "tessera/methods/danube/sft.h"
 #include "tessera/train/token_nats.h"
@@ -34,7 +35,7 @@ Json field_json(const data::Row& row, const std::string& name) {
   if (value == nullptr) throw InputError("{}: no field {}; give prompt, answers and ranks", row.where, tessera::quoted(name));
   if (const auto* text = std::get_if<std::string>(value)) return *text;
   if (const auto* texts = std::get_if<std::vector<std::string>>(value)) return *texts;
-  if (const auto* nested = std::get_if<data::Json>(value)) return Json::parse(nested->text, nullptr, false);
+  if (const auto* nested = std::get_if<data::Json>(value)) return try_parse_json(nested->text);
   throw InputError("{}: {} is neither a text nor a list", row.where, tessera::quoted(name));
 }
 

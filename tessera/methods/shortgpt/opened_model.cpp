@@ -2,6 +2,7 @@
 
 #include "tessera/base/error.h"
 #include "tessera/base/files.h"
+#include "tessera/base/json.h"
 #include "tessera/methods/shortgpt/recurrent_folder.h"
 #include "tessera/run/installed.h"
 
@@ -58,7 +59,7 @@ OpenedModel open_model(const std::string& model, const run::Context& context, st
   OpenedModel opened;
   opened.name = model;
   if (std::filesystem::is_regular_file(path / "config.json")) {
-    const auto config = nlohmann::ordered_json::parse(read_file(path / "config.json", 1 << 24), nullptr, false);
+    const auto config = try_parse_json(read_file(path / "config.json", 1 << 24));
     if (config.is_object()) refuse_shared_layers(config, model);
   }
   const auto kind = recurrent_kind(path);

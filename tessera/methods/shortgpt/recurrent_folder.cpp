@@ -6,6 +6,7 @@
 
 #include "tessera/base/error.h"
 #include "tessera/base/files.h"
+#include "tessera/base/json.h"
 #include "tessera/tensor/weights.h"
 
 namespace tessera::shortgpt {
@@ -14,8 +15,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 Json config_of(const std::filesystem::path& folder) {
-  const auto text = read_file(folder / "config.json", 1 << 24);
-  auto config = Json::parse(text, nullptr, false);
+  auto config = try_parse_json(read_file(folder / "config.json", 1 << 24));
   if (!config.is_object()) throw InputError("{}: not a JSON object; copy the model's config.json again", (folder / "config.json").string());
   return config;
 }
