@@ -7,6 +7,7 @@
 #include "tessera/base/error.h"
 #include "tessera/base/files.h"
 #include "tessera/base/interrupt.h"
+#include "tessera/base/memory.h"
 
 namespace tessera::app {
 
@@ -58,7 +59,7 @@ Json timings_document(double load_seconds, const lm::GenerationTimings& timings)
           {"prompt_tokens_per_second", timings.prompt_tokens_per_second()},
           {"decode_s", timings.decode_s},
           {"decode_tokens_per_second", timings.decode_tokens_per_second()},
-          {"peak_rss_bytes", peak_rss_bytes()}};
+          {"peak_rss_bytes", process_memory().peak}};
 }
 
 Json sequence_document(const lm::Generation& generation) {

@@ -10,6 +10,7 @@
 #include "tessera/app/train_setup.h"
 #include "tessera/base/error.h"
 #include "tessera/base/files.h"
+#include "tessera/base/memory.h"
 #include "tessera/lm/save.h"
 #include "tessera/run/environment.h"
 #include "tessera/train/lora.h"
@@ -136,7 +137,7 @@ void summarise(const TrainSetup& setup, const train::Trainer& trainer, const Tra
                 {"eval_loss", evaluated ? Json(history.eval_loss.back()) : Json()},
                 {"seconds", seconds},
                 {"tokens_per_second", report.tokens_per_second()},
-                {"peak_rss_bytes", peak_rss_bytes()}};
+                {"peak_rss_bytes", process_memory().peak}};
   context.result(std::move(document));
 }
 

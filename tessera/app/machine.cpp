@@ -1,6 +1,5 @@
 #include "tessera/app/machine.h"
 
-#include <sys/resource.h>
 #include <torch/version.h>
 
 #include "tessera/base/error.h"
@@ -42,12 +41,6 @@ void apply_settings(const run::Settings& settings) {
                      TORCH_VERSION);
   kernels::set_up_process(settings.threads > 0 ? settings.threads : run::environment().threads);
   torch::manual_seed(settings.seed);
-}
-
-int64_t peak_rss_bytes() {
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  return static_cast<int64_t>(usage.ru_maxrss) * 1024;
 }
 
 Json machine_document() {

@@ -1,7 +1,6 @@
 #pragma once
 // This machine and what LibTorch may use of it.
 
-#include <cstdint>
 #include <nlohmann/json_fwd.hpp>
 
 #include "tessera/run/command.h"
@@ -10,8 +9,6 @@ namespace tessera::app {
 
 // Sets LibTorch's threads (0: what affinity and control group allow) and seed. Throws InputError for --device cuda without one.
 void apply_settings(const run::Settings& settings);
-// Bytes of memory this process held at its peak.
-int64_t peak_rss_bytes();
 // The document of `doctor --json`.
 nlohmann::ordered_json machine_document();
 

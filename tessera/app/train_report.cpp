@@ -6,6 +6,7 @@
 #include "tessera/base/error.h"
 #include "tessera/base/files.h"
 #include "tessera/base/json.h"
+#include "tessera/base/memory.h"
 #include "tessera/run/report.h"
 
 namespace tessera::app {
@@ -95,7 +96,7 @@ void TrainReport::stepped(const train::StepReport& report, double seconds) {
                                         {"train/tokens_per_second", speed}});
   progress_->update(static_cast<uint64_t>(report.tokens),
                     fmt::format("step {}, loss {:.3f}, {:.0f} tokens/s, {}", report.step, report.smoothed, speed_,
-                                short_bytes(static_cast<double>(peak_rss_bytes()))));
+                                short_bytes(static_cast<double>(process_memory().peak))));
   write_now_and_then();
 }
 
@@ -140,7 +141,7 @@ void TrainReport::write() {
                             .lines = {curve("speed", history_.tokens, history_.speed)}});
   report.setting("parameters", short_count(static_cast<double>(plan_.parameters)));
   report.setting("steps", std::to_string(plan_.steps));
-  report.setting("peak memory", short_bytes(static_cast<double>(peak_rss_bytes())));
+  report.setting("peak memory", short_bytes(static_cast<double>(process_memory().peak)));
   report.recipe(context_.recipe());
   report.seconds(steady_seconds() - started_);
   (void)report.write();
