@@ -68,8 +68,9 @@ void run_data_mixes(Laboratory& lab) {
                                  {.stages = in_order ? ordered : constant, .seed = seed});
       const auto nats = window_means(run.model, windows);
       for (size_t w = 0; w < nats.size(); ++w) difference[w] += (in_order ? -1.0 : 1.0) * nats[w] / static_cast<double>(plan.seeds.size());
-      mean[in_order] += mean_of_all({nats}) / static_cast<double>(plan.seeds.size());
-      lab.report.measured(fmt::format("{} mix, seed {}", in_order ? "ordered" : "constant", seed), {{"nats", mean_of_all({nats})}});
+      const double all_nats = mean_of_all({nats});
+      mean[in_order] += all_nats / static_cast<double>(plan.seeds.size());
+      lab.report.measured(fmt::format("{} mix, seed {}", in_order ? "ordered" : "constant", seed), {{"nats", all_nats}});
     }
   }
   lab.report.heading("The order of the data");

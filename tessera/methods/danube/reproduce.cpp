@@ -57,15 +57,16 @@ void judge_layout(run::Report& report) {
   }
   auto open = config;
   lm::set_window(open, 0);
-  const auto mebibytes = [](int64_t bytes) { return static_cast<double>(bytes) / 1048576.0; };
+  const auto mebibytes = [](const lm::ModelConfig& of) { return static_cast<double>(cache_bytes(of, 16384)) / 1048576.0; };
+  const double with_window = mebibytes(config), without = mebibytes(open);
   report.heading("The public checkpoints");
   report.text(
       fmt::format("Danube 1.8B has {:.0f} parameters by its layout. Keys and values of 16384 tokens in bf16 take {:.0f} MiB with its "
                   "window of {} tokens, {:.0f} MiB without.",
-                  parameters, mebibytes(cache_bytes(config, 16384)), config.window, mebibytes(cache_bytes(open, 16384))));
+                  parameters, with_window, config.window, without));
   report.judge(claims::layout, run::Samples{{"parameters", std::vector<double>{parameters}},
-                                            {"MiB with the window", std::vector<double>{mebibytes(cache_bytes(config, 16384))}},
-                                            {"MiB without", std::vector<double>{mebibytes(cache_bytes(open, 16384))}}});
+                                            {"MiB with the window", std::vector<double>{with_window}},
+                                            {"MiB without", std::vector<double>{without}}});
 }
 
 // Real weights of the layout's family through the same code: perplexity and one answer.

@@ -57,13 +57,14 @@ void measure(const MeasureCommand& options, run::Context& context) {
                            .steps = options.steps,
                            .rate = options.lr};
   const auto memory = static_cast<int64_t>(run::environment().memory_bytes);
-  if (const auto plan = plan_measured(how); plan.bytes() > memory)
+  const auto plan = plan_measured(how);
+  if (plan.bytes() > memory)
     throw InputError(
         "training this model takes about {:.1f} GB, and this machine allows {:.1f}; give a smaller --batch, --recompute, "
         "--per-layer, --dtype bf16 or a rule with less state",
         static_cast<double>(plan.bytes()) / 1e9, static_cast<double>(memory) / 1e9);
   const auto result = measure_training(how, [&](int64_t step, double loss) { context.note("step {}: loss {:.4f}", step, loss); });
-  const int64_t predicted = result.plan.bytes() - result.plan.program, taken = result.peak - result.baseline;
+  const int64_t predicted = plan.bytes() - plan.program, taken = result.peak - result.baseline;
   const double apart = static_cast<double>(taken) / static_cast<double>(predicted) - 1.0;
   context.line("{}: planned {:.3f} GB, measured {:.3f} GB ({:+.1f} %) above {:.3f} GB of the program; peak {:.3f} GB", options.name,
                static_cast<double>(predicted) / 1e9, static_cast<double>(taken) / 1e9, 100.0 * apart,
@@ -71,7 +72,7 @@ void measure(const MeasureCommand& options, run::Context& context) {
   context.line("loss {:.4f} at first, {:.4f} after {} steps; the last took {:.2f} s", result.losses.front(), result.losses.back(),
                options.steps, result.seconds.back());
   context.result({{"optim", options.name},
-                  {"plan", rows_of(result.plan)},
+                  {"plan", rows_of(plan)},
                   {"planned_bytes", predicted},
                   {"measured_bytes", taken},
                   {"baseline_bytes", result.baseline},

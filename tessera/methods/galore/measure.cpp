@@ -101,7 +101,7 @@ train::TrainPlan plan_measured(const MeasureOptions& options) {
 }
 
 Measured measure_training(const MeasureOptions& options, const std::function<void(int64_t step, double loss)>& stepped) {
-  Measured measured{.plan = plan_measured(options), .losses = {}, .seconds = {}};
+  Measured measured;
   warm_up(options);
   measured.baseline = process_memory().resident;
   train_steps(options, measured, stepped);

@@ -20,7 +20,6 @@ struct MeasureOptions {
 };
 
 struct Measured {
-  train::TrainPlan plan;
   int64_t baseline = 0;  // bytes resident before the model, when a small one has been trained: program, libraries, their workspaces
   int64_t peak = 0;      // at most, until the end of the last step
   std::vector<double> losses, seconds;  // nats a token and time, of each step

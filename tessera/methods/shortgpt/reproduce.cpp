@@ -417,7 +417,7 @@ class Experiment {
 void reproduce(run::Report& report, run::Context& context, run::Mode mode) {
   report.declare({claims::predicts_damage, claims::beats_baselines, claims::generation_first, claims::quantised_too, claims::norm_placement,
                   claims::heals, claims::mamba});
-  if (mode == run::Mode::full) (void)run::find_model("gemma3-270m");  // missing weights are said now, not after the work
+  if (mode == run::Mode::full) (void)run::find_model(kSecondModel);  // missing weights are said now, not after the work
   Experiment experiment(report, context, mode);
   experiment.run();
   report.cannot_show(

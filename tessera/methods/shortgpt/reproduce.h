@@ -29,6 +29,7 @@ void measure_quantisation(run::Report& report, lm::Transformer& model, const Win
                           const std::vector<int64_t>& removed);
 
 // The rankings again on Gemma3-270M, without claims of their own.
+inline constexpr const char* kSecondModel = "gemma3-270m";
 void measure_second_model(run::Report& report, run::Context& context, const Plan& plan);
 
 // What measure_* of reproduce_full.cpp judge: C5 and C7 train small models on `text`, C6 heals `opened` without the layers `removed`.

@@ -256,7 +256,7 @@ void measure_second_model(run::Report& report, run::Context& context, const Plan
   smaller.items = 4;
   smaller.continuations = 1;
   smaller.sweep_windows = smaller.curve_windows;
-  auto data = experiment_data("gemma3-270m", smaller, false, context);
+  auto data = experiment_data(kSecondModel, smaller, false, context);
   // Gemma never saw a text without its first token.
   const auto calibration = behind_bos(*data.opened.tokenizer, data.calibration.front());
   const auto evaluation = behind_bos(*data.opened.tokenizer, data.evaluation);
