@@ -103,6 +103,7 @@ class ChatTuning {
       at += n;
       return part;
     };
+    sft_.reserve(static_cast<size_t>(plan_.sft_pairs));
     for (const auto& gloss : take(plan_.sft_pairs)) sft_.push_back(encoder_(conversation(gloss, gloss.text)));
     preferred_ = pairs_of(take(plan_.dpo_pairs), 2);
     test_glosses_ = take(plan_.test_pairs);

@@ -60,6 +60,7 @@ class StagedContext {
 
   std::vector<train::Stage> stages(const std::vector<std::pair<int64_t, int64_t>>& tenths_and_length) const {
     std::vector<train::Stage> stages;
+    stages.reserve(tenths_and_length.size());
     for (const auto& [tenths, length] : tenths_and_length) stages.push_back({tokens_ * tenths / 10, length, {1.0}});
     return stages;
   }

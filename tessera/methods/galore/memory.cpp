@@ -56,6 +56,7 @@ std::vector<ModelTensor> tensors_in(const std::filesystem::path& file) {
 
 MemoryPlan memory_plan(const std::vector<ModelTensor>& tensors, const MemoryOptions& options) {
   std::vector<train::Parameter> parameters;
+  parameters.reserve(tensors.size());
   for (const auto& each : tensors) {
     parameters.push_back({.name = each.name, .value = torch::empty(each.shape, torch::device(torch::kMeta)), .matrix = each.matrix});
   }

@@ -18,7 +18,7 @@ torch::Tensor as_words(const torch::Tensor& tensor) {
   return words;
 }
 
-void from_words(const torch::Tensor& words, torch::Tensor tensor) {
+void from_words(const torch::Tensor& words, const torch::Tensor& tensor) {
   if (tensor.nbytes() > 0) std::memcpy(tensor.data_ptr(), words.const_data_ptr(), tensor.nbytes());
 }
 
