@@ -1,8 +1,11 @@
 """What every benchmark shares: rounds that alternate between the rivals, medians with their spread, child processes with their peak memory,
 and the document that `tessera bench NAME --json` prints."""
+import glob
+import html
 import json
 import os
 import platform
+import re
 import resource
 import statistics
 import subprocess
@@ -77,6 +80,41 @@ def child(command, env=None, **options):
         return out.read(), seconds, usage.ru_maxrss * 1024
 
 
+class Worker:
+    """A rival's own process, `python SCRIPT --worker ARGUMENTS`, with `threads` threads: it answers every line it reads with a line of JSON, after
+    a first one about itself."""
+
+    def __init__(self, script, *arguments, threads):
+        self.process = subprocess.Popen([sys.executable, os.path.abspath(script), "--worker", *arguments], stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+                                        env={**os.environ, "OMP_NUM_THREADS": str(threads)})
+        self.about = self.answer()
+
+    def answer(self):
+        line = self.process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"the rival ended early: {' '.join(self.process.args)}")
+        return json.loads(line)
+
+    def ask(self, request):
+        self.process.stdin.write(f"{request}\n")
+        self.process.stdin.flush()
+        return self.answer()
+
+    def close(self):
+        """Ends it: its peak resident bytes."""
+        self.process.stdin.close()
+        _, _, usage = os.wait4(self.process.pid, 0)
+        return usage.ru_maxrss * 1024
+
+
+def answer_requests(about, answer):
+    """The worker's side: `about` first, then answer(line) of every line."""
+    print(json.dumps(about), flush=True)
+    for line in sys.stdin:
+        print(json.dumps(answer(line.strip())), flush=True)
+
+
 def built(target):
     """The path of a benchmark's own program, brought up to date."""
     subprocess.run([os.path.join(ROOT, "run"), "build", target], check=True, stdout=sys.stderr)
@@ -97,6 +135,31 @@ def product_rate(kind, threads):
         way()
         best = max(best, 2 * 1024**3 / (time.perf_counter() - start))
     return best
+
+
+def read_rate(threads):
+    """Bytes a second that a sum over memory far larger than the caches reads, the best of several."""
+    import torch
+    torch.set_num_threads(threads)
+    values = torch.ones(1 << 27)
+    best = 0.0
+    for _ in range(8):
+        start = time.perf_counter()
+        values.sum()
+        best = max(best, values.nbytes / (time.perf_counter() - start))
+    return best
+
+
+def prose(folder, characters):
+    """The path of a file of real text: chapters of the Debian handbook when it is installed, else the GPL."""
+    pages = sorted(glob.glob("/usr/share/doc/debian-handbook/html/en-US/sect.*.html"))[:40]
+    text = "\n\n".join(html.unescape(re.sub(r"<[^>]+>|\s+", " ", re.sub(r"(?s)<(head|script|pre)\b.*?</\1>", " ", open(p, encoding="utf-8").read())))
+                       for p in pages)
+    text = re.sub(r" +", " ", text) or open("/usr/share/common-licenses/GPL-3", encoding="utf-8").read()
+    path = os.path.join(folder, "text.txt")
+    with open(path, "w", encoding="utf-8") as out:
+        out.write(text[:characters])
+    return path
 
 
 def finish(name, rows):

@@ -3,17 +3,13 @@
 Transformers runs in a process of its own that loads once, eagerly as from_pretrained does, and then scores the same token ids on demand: one
 pass a batch of windows, logits in float32, cross entropy. Its batch is the fastest of 1 and 4 windows. Ours is the program, loading included in
 its memory and excluded from its tokens a second, as for the rival."""
-import glob
-import html
 import json
 import os
-import re
-import subprocess
 import sys
 import tempfile
 import time
 
-from measure import PROGRAM, ROOT, alternate, child, finish, product_rate, row
+from measure import PROGRAM, Worker, alternate, answer_requests, child, finish, product_rate, prose, row
 
 MODEL, WINDOW, WINDOWS, THREADS, ROUNDS = "smollm2", 512, 16, 2, 5
 
@@ -43,47 +39,8 @@ def worker(folder, dtype, windows_file):
     windows = json.load(open(windows_file))
     model = rival_model(folder, dtype)
     flops = 2 * sum(p.numel() for n, p in model.named_parameters())  # a token's products; the tied embedding counts once, as the head
-    print(json.dumps({"flops_per_token": flops}), flush=True)
-    for line in sys.stdin:
-        print(json.dumps({"rate": product_rate(dtype, THREADS)} if line.strip() == "rate" else rival_round(model, windows, int(line))), flush=True)
-
-
-class Rival:
-    """A worker process: ask(), then close() for its peak memory."""
-
-    def __init__(self, folder, dtype, windows_file):
-        command = [sys.executable, os.path.abspath(__file__), "--worker", folder, dtype, windows_file]
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-                                        env={**os.environ, "OMP_NUM_THREADS": str(THREADS)})
-        self.about = self.answer()
-
-    def answer(self):
-        line = self.process.stdout.readline()
-        if not line:
-            raise RuntimeError(f"Transformers ended early: {' '.join(self.process.args)}")
-        return json.loads(line)
-
-    def ask(self, request):
-        self.process.stdin.write(f"{request}\n")
-        self.process.stdin.flush()
-        return self.answer()
-
-    def close(self):
-        self.process.stdin.close()
-        _, _, usage = os.wait4(self.process.pid, 0)
-        return usage.ru_maxrss * 1024
-
-
-def prose(folder):
-    """Real text for both: chapters of the Debian handbook when it is installed, else the GPL. Long enough for all windows."""
-    pages = sorted(glob.glob("/usr/share/doc/debian-handbook/html/en-US/sect.*.html"))[:40]
-    text = "\n\n".join(html.unescape(re.sub(r"<[^>]+>|\s+", " ", re.sub(r"(?s)<(head|script|pre)\b.*?</\1>", " ", open(p, encoding="utf-8").read())))
-                       for p in pages)
-    text = re.sub(r" +", " ", text) or open("/usr/share/common-licenses/GPL-3", encoding="utf-8").read()
-    path = os.path.join(folder, "text.txt")
-    with open(path, "w", encoding="utf-8") as out:
-        out.write(text[:WINDOW * WINDOWS * 8])
-    return path
+    answer_requests({"flops_per_token": flops},
+                    lambda line: {"rate": product_rate(dtype, THREADS)} if line == "rate" else rival_round(model, windows, int(line)))
 
 
 def ours(text, dtype):
@@ -111,9 +68,9 @@ def speed_rows(case, mine, rivals, rate, flops):
 def compare(folder, text, windows_file):
     """All rows: both dtypes alternate in the same rounds, so that every ratio comes from one stretch of time."""
     bf16 = "avx512_bf16" in open("/proc/cpuinfo").read() or "amx_bf16" in open("/proc/cpuinfo").read()
-    peers = {"float32": Rival(folder, "float32", windows_file)}
+    peers = {"float32": Worker(__file__, folder, "float32", windows_file, threads=THREADS)}
     if bf16:
-        peers["bfloat16"] = Rival(folder, "bfloat16", windows_file)
+        peers["bfloat16"] = Worker(__file__, folder, "bfloat16", windows_file, threads=THREADS)
     batch = {d: max((1, 4), key=lambda b, p=p: max(p.ask(b)["tokens_per_second"] for _ in range(2))) for d, p in peers.items()}
     rate = {d: p.ask("rate")["rate"] for d, p in peers.items()}
     rounds = {f"rival {d}": (lambda p=p, d=d: p.ask(batch[d])) for d, p in peers.items()}
@@ -137,7 +94,7 @@ def compare(folder, text, windows_file):
 
 def main():
     with tempfile.TemporaryDirectory() as scratch:
-        text, windows_file, folder = prose(scratch), os.path.join(scratch, "windows.json"), os.path.join(scratch, "model")
+        text, windows_file, folder = prose(scratch, WINDOW * WINDOWS * 8), os.path.join(scratch, "windows.json"), os.path.join(scratch, "model")
         ids = json.loads(child([PROGRAM, "tokenize", MODEL, text, "--json"])[0])["ids"]
         if len(ids) < WINDOW * WINDOWS:
             sys.exit(f"the text has {len(ids)} tokens, {WINDOW * WINDOWS} are needed; apt-get install debian-handbook")

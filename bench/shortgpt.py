@@ -10,18 +10,16 @@ Then what removal brings: decoding without 8 of 30 layers beside what the kept b
 bytes). And, where llama-cpp-python is in the oracle environment, the tokens a second of evaluating the same GGUF in windows of 512 with
 all logits: the rival's time is that of llama_decode alone, ours has the losses in it."""
 import glob
-import html
 import json
 import math
 import os
-import re
 import sys
 import statistics
 import subprocess
 import tempfile
 import time
 
-from measure import PROGRAM, ROOT, alternate, child, finish, row
+from measure import PROGRAM, ROOT, alternate, child, finish, prose, row
 
 WINDOW, TOKENS, THREADS, ROUNDS = 256, 8192, 2, 5
 
@@ -120,21 +118,11 @@ def evaluating(oracle, ids, text, folder):
             for name in ("fp32", "bf16")]
 
 
-def prose(folder):
-    pages = sorted(glob.glob("/usr/share/doc/anarchism/html/*.html"))[:12]
-    text = "\n\n".join(html.unescape(re.sub(r"<[^>]+>|\s+", " ", open(p, encoding="utf-8", errors="replace").read())) for p in pages)
-    text = re.sub(r" +", " ", text) or open("/usr/share/common-licenses/GPL-3", encoding="utf-8").read()
-    path = os.path.join(folder, "text.txt")
-    with open(path, "w", encoding="utf-8") as out:
-        out.write(text[:TOKENS * 6])
-    return path
-
-
 def main():
     oracle = os.path.join(ROOT, ".venv-parity", "bin", "python")
     rows = []
     with tempfile.TemporaryDirectory() as folder:
-        text, model = prose(folder), os.path.join(folder, "model")
+        text, model = prose(folder, TOKENS * 6), os.path.join(folder, "model")
         child([PROGRAM, "convert", "smollm2", model, "--json"])
         ids = json.loads(child([PROGRAM, "tokenize", model, text, "--json"])[0])["ids"][:TOKENS]
         windows_file = os.path.join(folder, "windows.json")

@@ -13,10 +13,7 @@ import sys
 import tempfile
 import time
 
-from measure import PROGRAM, alternate, child, finish, product_rate, row
-
-# bench/tokenize.py must not be found in place of Python's own module, which the rivals' packages import.
-sys.path[:] = [folder for folder in sys.path if os.path.abspath(folder or ".") != os.path.dirname(os.path.abspath(__file__))]
+from measure import PROGRAM, Worker, alternate, answer_requests, child, finish, product_rate, row
 
 ROWS, LENGTH, VOCAB, THREADS, ROUNDS, STEPS = 8, 256, 8192, 2, 5, 8
 SHAPE = {"hidden_size": 256, "intermediate_size": 704, "num_hidden_layers": 8, "num_attention_heads": 8, "num_key_value_heads": 8,
@@ -51,35 +48,7 @@ def worker(precision):
     def rate():
         return {"rate": product_rate("bfloat16" if precision == "bf16" else "float32", THREADS)}
 
-    print(json.dumps({"parameters": sum(p.numel() for p in model.parameters())}), flush=True)
-    for line in sys.stdin:
-        print(json.dumps(rate() if line.strip() == "rate" else steps()), flush=True)
-
-
-class Rival:
-    """A worker process: ask(), then close() for its peak memory."""
-
-    def __init__(self, precision):
-        self.process = subprocess.Popen([sys.executable, os.path.abspath(__file__), "--worker", precision], stdin=subprocess.PIPE,
-                                        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-                                        env={**os.environ, "OMP_NUM_THREADS": str(THREADS)})
-        self.about = self.answer()
-
-    def answer(self):
-        line = self.process.stdout.readline()
-        if not line:
-            raise RuntimeError("Transformers ended early")
-        return json.loads(line)
-
-    def ask(self, request="steps"):
-        self.process.stdin.write(f"{request}\n")
-        self.process.stdin.flush()
-        return self.answer()
-
-    def close(self):
-        self.process.stdin.close()
-        _, _, usage = os.wait4(self.process.pid, 0)
-        return usage.ru_maxrss * 1024
+    answer_requests({"parameters": sum(p.numel() for p in model.parameters())}, lambda line: rate() if line == "rate" else steps())
 
 
 def command(out, precision, steps):
@@ -112,8 +81,8 @@ def main():
     precisions = ("fp32", "bf16") if bf16 else ("fp32",)
     with tempfile.TemporaryDirectory() as scratch:
         base = {p: prepared(scratch, p) for p in precisions}
-        peers = {p: Rival(p) for p in precisions}
-        rounds = {f"rival {p}": peers[p].ask for p in precisions}
+        peers = {p: Worker(__file__, p, threads=THREADS) for p in precisions}
+        rounds = {f"rival {p}": (lambda p=p: peers[p].ask("steps")) for p in precisions}
         rounds.update({f"ours {p}": ours(scratch, base[p][0], p) for p in precisions})
         measured = alternate(rounds, ROUNDS)
         rates = {p: peers[p].ask("rate")["rate"] for p in precisions}
