@@ -18,6 +18,7 @@
 #include "tessera/kernels/attention.h"
 #include "tessera/kernels/cross_entropy.h"
 #include "tessera/kernels/gated_activation.h"
+#include "tessera/kernels/linear.h"
 #include "tessera/kernels/process.h"
 #include "tessera/kernels/rms_norm.h"
 #include "tessera/kernels/rotary.h"
@@ -158,6 +159,16 @@ void products(const Bench& bench, int64_t rows, int64_t in, int64_t out) {
                  {"limit", product_of(static_cast<double>(2 * rows * in * out), torch::kFloat32)}});
 }
 
+// Writing one token (or two at once): one way through memory for every matrix.
+void few_rows(const Bench& bench, torch::Dtype dtype, int64_t rows, int64_t in, int64_t out) {
+  const auto x = torch::randn({rows, in}).to(dtype), w = torch::randn({out, in}).to(dtype);
+  bench.measure(fmt::format("linear of {} x {} by {} outputs, {}", rows, in, out, dtype == torch::kBFloat16 ? "bf16" : "fp32"), "GB/s",
+                static_cast<double>(w.nbytes()) / 1e9,
+                {{"ours", [=] { kernels::linear(x, w); }},
+                 {"at::linear", [=] { at::linear(x, w); }},
+                 {"limit", [bytes = w.view(torch::kFloat32)] { bytes.sum(); }}});
+}
+
 void losses(const Bench& bench, torch::Dtype dtype, int64_t rows) {
   const auto logits = torch::randn({rows, 49152}).to(dtype);
   const auto targets = torch::randint(49152, {rows}, torch::kInt64);
@@ -188,6 +199,7 @@ int main(int count, char** arguments) {
     turns(bench, dtype, 2, 512);
     turns(bench, dtype, 1, 1);
     losses(bench, dtype, 128);
+    for (const int64_t rows : {1, 2}) few_rows(bench, dtype, rows, 576, 3072), few_rows(bench, dtype, rows, 576, 49152);
     for (const bool gradient : {false, true})
       for (const int64_t tokens : {16, 64, 256, 512, 2048}) attentions(bench, dtype, 2, tokens, gradient);
   }

@@ -5,6 +5,7 @@
 #include "tessera/base/error.h"
 #include "tessera/base/random.h"
 #include "tessera/kernels/cross_entropy.h"
+#include "tessera/kernels/linear.h"
 #include "tessera/tensor/shapes.h"
 
 namespace tessera::lm {
@@ -158,7 +159,9 @@ void TransformerImpl::finish(Pass& pass, int64_t tokens) const {
 
 torch::Tensor TransformerImpl::final_norm(const torch::Tensor& x) { return norm_ ? norm_(x) : x; }
 
-torch::Tensor TransformerImpl::logits(const torch::Tensor& normed) { return at::linear(normed, config_.tied_head ? embed_tokens : head_); }
+torch::Tensor TransformerImpl::logits(const torch::Tensor& normed) {
+  return kernels::linear(normed, config_.tied_head ? embed_tokens : head_);
+}
 
 torch::Tensor TransformerImpl::hidden(const torch::Tensor& ids, const PassOptions& options) {
   auto pass = start(ids, options);

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "tessera/base/error.h"
+#include "tessera/kernels/linear.h"
 #include "tessera/nn/joint_linear.h"
 #include "tessera/tensor/quantised.h"
 
@@ -17,7 +18,7 @@ torch::Tensor LinearImpl::forward(const torch::Tensor& x) {
   if (x.size(-1) != weight.size(1)) {
     throw InputError("a linear layer takes {} values, given {}; check the width of what runs into it", weight.size(1), x.size(-1));
   }
-  auto y = product ? product(x, weight) : at::linear(x, weight, bias);
+  auto y = product ? product(x, weight) : kernels::linear(x, weight, bias);
   if (product && bias.defined()) y = y + bias;
   if (!low_rank || !low_rank->on) return y;
   const auto inner = at::linear(x, low_rank->a.to(x.scalar_type()));  // [..., r]
@@ -90,7 +91,7 @@ torch::Tensor run_together(std::initializer_list<Linear> layers, const torch::Te
     if (weight.defined() && torch::GradMode::is_enabled()) {
       if (biases.empty() && weights.size() <= 3) return joint_linear(x, weight, weights);
     } else if (weight.defined() && (biases.empty() || bias.defined())) {
-      return at::linear(x, weight, bias);
+      return kernels::linear(x, weight, bias);
     }
   }
   std::vector<torch::Tensor> parts;

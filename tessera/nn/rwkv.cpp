@@ -1,6 +1,7 @@
 #include "tessera/nn/rwkv.h"
 
 #include "tessera/base/error.h"
+#include "tessera/kernels/linear.h"
 #include "tessera/nn/block_list.h"
 
 namespace tessera::nn {
@@ -132,7 +133,9 @@ RwkvBlock RwkvImpl::block(int64_t index) const { return blocks_.at(static_cast<s
 
 torch::Tensor RwkvImpl::final_norm(const torch::Tensor& x) { return ln_out_(x); }
 
-torch::Tensor RwkvImpl::logits(const torch::Tensor& normed) const { return at::linear(normed, config_.tied_head ? embedding_ : head_); }
+torch::Tensor RwkvImpl::logits(const torch::Tensor& normed) const {
+  return kernels::linear(normed, config_.tied_head ? embedding_ : head_);
+}
 
 torch::Tensor RwkvImpl::forward(const torch::Tensor& ids, std::vector<RwkvState>* states) {
   return logits(final_norm(through_blocks(embed(ids), blocks_, states)));
