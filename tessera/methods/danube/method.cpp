@@ -20,7 +20,7 @@ run::Method card() {
           .columns = {.useful = "tests/methods/danube_commands.cpp",
                       .faithful = "tests/parity/lm.py",
                       .proven = "tessera reproduce danube",
-                      .fast = {}}};
+                      .fast = "bench/danube.py"}};
 }
 
 }  // namespace tessera::danube
