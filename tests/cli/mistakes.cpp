@@ -25,8 +25,8 @@ void expect_one_line(const Ran& ran, int exit_code) {
 
 Words all_commands() {
   Words commands;
-  for (const auto& one : run_tessera({"recipes", "schema", "--json"}).json()["oneOf"])
-    commands.push_back(one["properties"]["command"]["const"]);
+  const auto schema = run_tessera({"recipes", "schema", "--json"}).json();
+  for (const auto& one : schema["oneOf"]) commands.push_back(one["properties"]["command"]["const"]);
   return commands;
 }
 
