@@ -10,7 +10,7 @@ namespace tessera {
 
 namespace {
 
-constexpr size_t kSlack = size_t{24} << 20;  // with 1/64 alone, a small model trains a tenth slower: its pages go back and forth
+constexpr size_t kSlack = size_t{20} << 20;  // with 1/64 alone, a small model trains a tenth slower: its pages go back and forth
 
 size_t page_bytes() {
   static const auto bytes = static_cast<size_t>(::sysconf(_SC_PAGESIZE));

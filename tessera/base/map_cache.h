@@ -11,7 +11,7 @@
 namespace tessera {
 
 // Each block is a map of its own, so that it leaves no hole in a heap. A block given back is kept for the next request of its size, for its
-// pages are there already; but blocks in use and kept ones together never take more than a little (24 MiB or 1/64) above the most that was
+// pages are there already; but blocks in use and kept ones together never take more than a little (20 MiB or 1/64) above the most that was
 // ever in use at once: what is kept beyond goes back to the system, the longest unused first. From several threads.
 class MapCache {
  public:
