@@ -64,7 +64,7 @@ struct HeadLoss : torch::autograd::Function<HeadLoss> {
     if (std::exchange(ctx->saved_data["spent"], true).toBool())
       throw InputError("head_loss: its gradient goes back once, in the memory that the forward pass made; compute the loss again");
     const auto saved = ctx->get_saved_variables();
-    const auto scaled = [&](torch::Tensor t) { return t.defined() ? t.mul_(dy[0].to(t.scalar_type())) : t; };
+    const auto scaled = [&](const torch::Tensor& t) { return t.defined() ? t.mul_(dy[0].to(t.scalar_type())) : t; };
     return {scaled(saved[0]), scaled(saved[1]), {}, {}, {}};
   }
 };

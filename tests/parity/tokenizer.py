@@ -113,6 +113,14 @@ def compare(program, name, path, texts, mode):
     return len(inputs), bad
 
 
+def save(tokenizer, path):
+    """Scores of Unigram get six digits: `tokenizers` reads longer decimals a last bit off (serde_json), which decides between equal paths."""
+    document = json.loads(tokenizer.to_str())
+    if document["model"]["type"] == "Unigram":
+        document["model"]["vocab"] = [[piece, round(score, 6)] for piece, score in document["model"]["vocab"]]
+    pathlib.Path(path).write_text(json.dumps(document), encoding="utf-8")
+
+
 def full(options):
     strings, scripts = real_strings(options.per_language)
     strings = [s for s in dict.fromkeys(HARD + strings + prose()[::7]) if s and "\0" not in s]
@@ -125,7 +133,7 @@ def full(options):
             if options.only and options.only not in name:
                 continue
             models[name] = f"{folder}/{name}.json"
-            tokenizer.save(models[name])
+            save(tokenizer, models[name])
         models |= {pathlib.Path(m).parent.name + "/" + pathlib.Path(m).name: m for m in options.model}
         for name, path in models.items():
             for mode, texts in (("whole", strings), ("plain", random_ones), ("pair", strings[::5])):

@@ -1,6 +1,7 @@
 // E2: from the staged model to a chat model that defines words: SFT, more SFT, DPO.
 
 #include <sstream>
+#include <utility>
 
 #include "tessera/base/error.h"
 #include "tessera/base/random.h"
@@ -99,9 +100,8 @@ class ChatTuning {
       throw InputError("WordNet gives {} short glosses and the experiment needs {}; install wordnet-base", all.size(), wanted);
     auto at = all.begin();
     const auto take = [&](int64_t n) {
-      const std::vector<Gloss> part(at, at + n);
-      at += n;
-      return part;
+      const auto from = std::exchange(at, at + n);
+      return std::vector<Gloss>(from, at);
     };
     sft_.reserve(static_cast<size_t>(plan_.sft_pairs));
     for (const auto& gloss : take(plan_.sft_pairs)) sft_.push_back(encoder_(conversation(gloss, gloss.text)));

@@ -1,5 +1,7 @@
 #include "tessera/methods/shortgpt/recurrent_folder.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <charconv>
 #include <set>
@@ -99,7 +101,7 @@ void prune_recurrent(const std::filesystem::path& folder, const std::vector<int6
     const bool stays = index < 0 || (rwkv && index == 0 && rest.starts_with(".pre_ln."));
     if (!stays && gone.contains(index)) continue;
     const auto before = std::distance(gone.begin(), gone.lower_bound(index));
-    tensors.emplace_back(stays ? info.name : prefix + std::to_string(index - before) + rest, weights.load(info.name));
+    tensors.emplace_back(stays ? info.name : fmt::format("{}{}{}", prefix, index - before, rest), weights.load(info.name));
   }
   config["num_hidden_layers"] = left;
   if (config.contains("n_layer")) config["n_layer"] = left;

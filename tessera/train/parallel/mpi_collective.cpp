@@ -90,6 +90,7 @@ class MpiCollective : public Collective {
       return pending;
     }
     std::vector<torch::Tensor> flat;
+    flat.reserve(parts.size());
     for (const auto& part : parts) flat.push_back(part.reshape({-1}));
     const auto buffer = torch::cat(flat);
     auto pending = std::make_shared<Transfers>(std::vector{buffer});
