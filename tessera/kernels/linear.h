@@ -5,9 +5,9 @@
 
 namespace tessera::kernels {
 
-// x [..., in], weight [out, in], bias [out] or undefined: x weight^T + bias, [..., out], in x's dtype. Up to 8 rows of float32 or bfloat16
-// on the CPU, without a gradient to be recorded, have a kernel of their own, which sums in float32, the same for every number of threads;
-// all else is at::linear.
+// x [..., in], weight [out, in], bias [out] or undefined: x weight^T + bias, [..., out], in x's dtype. One or two rows of float32 or
+// bfloat16 on the CPU, without a gradient to be recorded, have a kernel of their own, which sums in float32, the same for every number of
+// threads; all else is at::linear.
 torch::Tensor linear(const torch::Tensor& x, const torch::Tensor& weight, const torch::Tensor& bias = {});
 
 }  // namespace tessera::kernels
