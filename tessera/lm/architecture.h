@@ -87,5 +87,6 @@ Architecture arch_mistral();
 Architecture arch_qwen2();
 Architecture arch_gemma3();
 Architecture arch_gpt2();
+Architecture arch_baichuan();
 
 }  // namespace tessera::lm

@@ -12,7 +12,7 @@
 namespace tessera::lm {
 
 std::span<const Architecture> architectures() {
-  static const std::array known{arch_llama(), arch_mistral(), arch_qwen2(), arch_gemma3(), arch_gpt2()};
+  static const std::array known{arch_llama(), arch_mistral(), arch_qwen2(), arch_gemma3(), arch_gpt2(), arch_baichuan()};
   return known;
 }
 

@@ -29,7 +29,7 @@ struct LayerConfig {
 };
 
 struct ModelConfig {
-  std::string architecture;      // config.json's model_type: "llama", "mistral", "qwen2", "gemma3_text", "gpt2"
+  std::string architecture;      // config.json's model_type: "llama", "mistral", "qwen2", "gemma3_text", "gpt2", "baichuan"
   int64_t vocab = 0, width = 0;  // V, D
   int64_t heads = 0, kv_heads = 0, head_width = 0;
   int64_t max_positions = 0;  // context length the model was made for, tokens
@@ -48,6 +48,7 @@ struct ModelConfig {
   nn::RopeOptions rope, local_rope;  // for full and for sliding layers
   double embedding_scale = 1.0;
   bool tied_head = false;  // lm_head is the embedding
+  bool unit_head = false;  // lm_head works with its rows at length one (Baichuan2's NormHead): loading makes them so
   double init_std = 0.02;  // standard deviation that fresh weights are drawn with
 
   Json raw;  // the config.json as read (made from metadata for a GGUF), for writing the model back

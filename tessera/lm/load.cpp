@@ -108,6 +108,10 @@ void load_weights(Transformer& model, const fs::path& path, const std::vector<st
     if (!used.contains(info.name) && !architecture.ignored(info.name)) differences.unused.push_back(info.name);
   }
   differences.check(path);
+  if (model->config().unit_head) {
+    auto head = model->named_parameters()["lm_head.weight"];
+    head.copy_(torch::nn::functional::normalize(head.to(torch::kFloat32), torch::nn::functional::NormalizeFuncOptions().dim(1)));
+  }
   model->fuse();  // does nothing for a model whose memory was laid out before
 }
 

@@ -26,7 +26,7 @@ static std::string config_problem(const Json& json) {
 TEST(Config, NamesWhatIsWrong) {
   auto json = small_llama();
   json["model_type"] = "rwkv";
-  EXPECT_EQ(config_problem(json), "model_type rwkv is not known; known are llama, mistral, qwen2, gemma3_text, gpt2");
+  EXPECT_EQ(config_problem(json), "model_type rwkv is not known; known are llama, mistral, qwen2, gemma3_text, gpt2, baichuan");
   json = small_llama();
   json.erase("hidden_size");
   EXPECT_EQ(config_problem(json), "config.json has no hidden_size; the model's folder is incomplete");

@@ -1,5 +1,7 @@
 #include "tessera/lm/save.h"
 
+#include <gmock/gmock.h>
+
 #include "tessera/base/error.h"
 #include "tessera/base/files.h"
 #include "tessera/lm/gguf_export.h"
@@ -30,6 +32,57 @@ TEST(Save, AGgufComesBackBitForBit) {
       convert_model(golden_folder(name).string(), scratch / "model.gguf", {.type = type});
       EXPECT_LT(error_of_scale(golden_logits(scratch / "model.gguf", golden["ids"]), golden["logits"]), 1e-4) << name << " " << type;
     }
+  }
+}
+
+// The golden Llama without tied head, written as Baichuan2's files are: q, k and v in one matrix, rows of the head at any length.
+TEST(Load, BaichuanIsALlamaByOtherNamesWithANormedHead) {
+  ScratchFolder scratch;
+  torch::manual_seed(3);
+  auto config = Json::parse(read_file(golden_folder("llama_linear_rope") / "config.json"));
+  config["num_key_value_heads"] = config["num_attention_heads"];
+  config["tie_word_embeddings"] = false;
+  const auto parsed = parse_config(config);
+  Transformer llama(parsed);
+  init_weights(llama, 5);
+  tensor::NamedTensors tensors;
+  torch::NoGradGuard no_grad;
+  auto named = llama->named_parameters();
+  auto& head = named["lm_head.weight"];
+  head.copy_(head / head.norm(2, 1, true));
+  for (const auto& parameter : named) {
+    const std::string& name = parameter.key();
+    const auto at = name.find("q_proj");
+    if (at != std::string::npos) {
+      const auto part = [&](const char* which) { return named[std::string(name).replace(at, 6, which)]; };
+      tensors.emplace_back(std::string(name).replace(at, 6, "W_pack"), torch::cat({part("q_proj"), part("k_proj"), part("v_proj")}));
+    } else if (name == "lm_head.weight") {
+      tensors.emplace_back(name, parameter.value() * (torch::rand({head.size(0), 1}) + 0.5));
+    } else if (name.find("k_proj") == std::string::npos && name.find("v_proj") == std::string::npos) {
+      tensors.emplace_back(name, parameter.value());
+    }
+  }
+  config["model_type"] = "baichuan";
+  config["z_loss_weight"] = 0;
+  std::filesystem::create_directory(scratch / "baichuan");
+  tensor::save_safetensors(scratch / "baichuan" / "model.safetensors", tensors);
+  write_file(scratch / "baichuan" / "config.json", config.dump());
+  const auto ids = torch::randint(parsed.vocab, {2, 9}, torch::kInt64);
+  llama->eval();
+  const auto expected = llama->forward(ids);
+  EXPECT_LT(error_of_scale(golden_logits(scratch / "baichuan", ids), expected), 1e-5);
+  auto loaded = load_model((scratch / "baichuan").string(), {.dtype = DtypeChoice::fp32, .tokenizer = false});
+  save_model(loaded.model, scratch / "copy");
+  EXPECT_LT(error_of_scale(golden_logits(scratch / "copy", ids), expected), 1e-5);
+  EXPECT_TRUE(tensor::Weights::open(scratch / "copy").has("model.layers.1.self_attn.W_pack.weight"));
+  convert_model((scratch / "baichuan").string(), scratch / "model.gguf", {.type = "F32"});
+  EXPECT_LT(error_of_scale(golden_logits(scratch / "model.gguf", ids), expected), 1e-5);
+  config.erase("max_position_embeddings");
+  try {
+    parse_config(config);
+    FAIL() << "ALiBi";
+  } catch (const InputError& error) {
+    EXPECT_THAT(error.what(), testing::HasSubstr("ALiBi (13B), which is not supported"));
   }
 }
 

@@ -1,0 +1,53 @@
+#include "tessera/base/error.h"
+#include "tessera/lm/architecture.h"
+#include "tessera/tensor/gguf.h"
+
+// Baichuan and Baichuan2 of 7B: Llama with q, k and v in one matrix; Baichuan2's head uses its rows at length one (NormHead). The models of
+// 13B have ALiBi instead of rotation and are refused.
+namespace tessera::lm {
+
+static void read_baichuan(const ConfigReader& reader, ModelConfig& c) {
+  if (!reader.has("max_position_embeddings"))
+    throw InputError("config.json: a Baichuan without max_position_embeddings has ALiBi (13B), which is not supported; give a 7B");
+  read_llama_like(reader, c);
+  c.unit_head = reader.has("z_loss_weight");  // a key of Baichuan2's own
+}
+
+static StoredAs baichuan_in_folder(const std::string& parameter) {
+  StoredAs stored{.name = parameter};
+  for (const auto& [name, part] : {std::pair{".q_proj.", 0}, {".k_proj.", 1}, {".v_proj.", 2}}) {
+    const auto at = parameter.find(name);
+    if (at == std::string::npos) continue;
+    stored.name.replace(at, std::string_view(name).size(), ".W_pack.");
+    stored.part = part;
+    stored.parts = 3;
+  }
+  return stored;
+}
+
+static Json baichuan_from_gguf(const tensor::GgufFile& file) {
+  auto config = llama_like_from_gguf(file, "baichuan");
+  if (config["num_hidden_layers"] == 40)
+    throw InputError("{}: a Baichuan of 40 blocks has ALiBi (13B), which is not supported; give a 7B", file.bytes().name);
+  config["model_type"] = "baichuan";
+  config["architectures"] = {"BaichuanForCausalLM"};
+  config["hidden_act"] = "silu";
+  config["z_loss_weight"] = 0;  // the file's head has rows of length one already: another time changes nothing
+  return config;
+}
+
+static void baichuan_to_gguf(const ModelConfig& config, tensor::GgufWriter& out) { llama_like_to_gguf(config, out, "baichuan"); }
+
+Architecture arch_baichuan() {
+  auto entry = arch_llama();
+  entry.name = "baichuan";
+  entry.class_name = "BaichuanForCausalLM";
+  entry.gguf = "baichuan";
+  entry.read = read_baichuan;
+  entry.from_gguf = baichuan_from_gguf;
+  entry.to_gguf = baichuan_to_gguf;
+  entry.in_folder = baichuan_in_folder;
+  return entry;
+}
+
+}  // namespace tessera::lm
