@@ -55,4 +55,10 @@ void set_up_process(int threads) {
   keep_freed_memory();
 }
 
+void give_back_freed_memory() {
+#if defined(__GLIBC__)
+  malloc_trim(0);
+#endif
+}
+
 }  // namespace tessera::kernels

@@ -7,4 +7,7 @@ namespace tessera::kernels {
 // the work.
 void set_up_process(int threads);
 
+// Gives the system what the heap keeps free, for after work that does not come again, such as loading a model (some milliseconds).
+void give_back_freed_memory();
+
 }  // namespace tessera::kernels

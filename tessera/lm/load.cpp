@@ -75,13 +75,19 @@ static void fill_parameter(torch::Tensor& parameter, const tensor::Weights& weig
   parameter.copy_(from_stored(whole, stored));
 }
 
+constexpr std::string_view embedding_name = "model.embed_tokens.weight", head_name = "lm_head.weight";
+
+static bool left_in_file(std::string_view name, const torch::Tensor& parameter) {
+  return (name == embedding_name || name == head_name) && parameter.size(0) == 0;
+}
+
 void load_weights(Transformer& model, const fs::path& path, const std::vector<std::string>& allow_missing) {
   torch::NoGradGuard no_grad;
   const auto weights = tensor::Weights::open(path);
   const auto& architecture = architecture_named(model->config().architecture);
   WeightDifferences differences;
   std::set<std::string> used{weights.gguf() != nullptr ? "rope_freqs.weight" : ""};
-  if (model->config().tied_head) used.insert("lm_head.weight");  // some writers store the tied matrix twice
+  if (model->config().tied_head) used.insert(std::string(head_name));  // some writers store the tied matrix twice
   for (auto& parameter : model->named_parameters()) {
     auto stored = weights.gguf() != nullptr ? stored_in_gguf(model->config(), parameter.key()) : architecture.in_folder(parameter.key());
     stored.name = name_in_file(weights, stored.name, architecture.prefix);
@@ -95,21 +101,30 @@ void load_weights(Transformer& model, const fs::path& path, const std::vector<st
     }
     // The shape is compared before a byte is decoded.
     const auto& info = weights.info(stored.name);
+    const bool stays = left_in_file(parameter.key(), parameter.value());
     auto expected = parameter->sizes().vec();
+    if (stays) expected[0] = model->config().vocab;
     expected[0] *= stored.parts;
     if (stored.transposed) std::swap(expected[0], expected[1]);
     if (info.shape != expected) {
       differences.shapes.push_back(fmt::format("{} {} for {}", stored.name, shape_of(info.shape), shape_of(expected)));
       continue;
     }
-    fill_parameter(parameter.value(), weights, stored);
+    if (!stays) {
+      fill_parameter(parameter.value(), weights, stored);
+    } else if (parameter.key() == embedding_name) {
+      TORCH_INTERNAL_ASSERT(stored.as_it_is());
+      model->token_rows = [weights, name = stored.name, dtype = model->dtype()](const torch::Tensor& ids) {
+        return weights.rows(name, ids, dtype);
+      };
+    }
   }
   for (const auto& info : weights.tensors()) {
     if (!used.contains(info.name) && !architecture.ignored(info.name)) differences.unused.push_back(info.name);
   }
   differences.check(path);
   if (model->config().unit_head) {
-    auto head = model->named_parameters()["lm_head.weight"];
+    auto head = model->named_parameters()[std::string(head_name)];
     head.copy_(torch::nn::functional::normalize(head.to(torch::kFloat32), torch::nn::functional::NormalizeFuncOptions().dim(1)));
   }
   model->fuse();  // does nothing for a model whose memory was laid out before
@@ -124,14 +139,17 @@ static torch::Dtype choose_dtype(const LoadOptions& options, std::string& note) 
   return rule.dtype;
 }
 
-// The model with its memory in `dtype`, laid out for its products and not yet touched.
-static Transformer empty_model(const ModelConfig& config, torch::Dtype dtype, torch::Device device) {
+// The model with its memory in `dtype`, laid out for its products and not yet touched; without a head the vocabulary has no rows.
+static Transformer empty_model(const ModelConfig& config, torch::Dtype dtype, torch::Device device, bool head) {
   Transformer model(config);
   model->eval();
-  for (auto& parameter : model->parameters()) {
+  for (auto& item : model->named_parameters()) {
+    auto& parameter = item.value();
     parameter.set_requires_grad(false);
+    auto shape = parameter.sizes().vec();
+    if (!head && (item.key() == embedding_name || item.key() == head_name)) shape[0] = 0;
     if (parameter.dim() > 1 || dtype != torch::kFloat32 || !device.is_cpu())
-      parameter.set_data(tensor::unfilled(parameter.sizes(), torch::dtype(dtype).device(device)));
+      parameter.set_data(tensor::unfilled(shape, torch::dtype(dtype).device(device)));
   }
   model->fuse(nn::Contents::unfilled);
   return model;
@@ -206,7 +224,7 @@ LoadedModel load_model(std::string_view name, const LoadOptions& options) {
   auto config = folder ? read_config(loaded.path / "config.json") : parse_config(config_from_gguf(*gguf));
   if (options.window) set_window(config, *options.window);
   const auto dtype = choose_dtype(options, loaded.dtype_note);
-  loaded.model = empty_model(config, dtype, options.device);
+  loaded.model = empty_model(config, dtype, options.device, options.head);
   load_weights(loaded.model, loaded.path, options.allow_missing);
   loaded.end_ids = end_ids_of(loaded.path, config, gguf ? &*gguf : nullptr);
   if (options.tokenizer) take_tokenizer(loaded, tokenizer.get());

@@ -36,6 +36,7 @@ struct LoadOptions {
   torch::Device device = torch::kCPU;
   std::vector<std::string> allow_missing = {};  // parameter names, '*' for any run of characters, that may stay at their initial values
   bool tokenizer = true;                        // false: do not read it
+  bool head = true;                             // false: for hidden states alone, see load_weights
   std::optional<int64_t> window = {};           // sliding window in place of the config's; see set_window
 };
 
@@ -57,7 +58,8 @@ struct LoadedModel {
 // (model->train(), requires_grad_).
 LoadedModel load_model(std::string_view name, const LoadOptions& options = {});
 
-// Fills a model's parameters from a folder's or a GGUF's tensors, converting to the model's dtype.
+// Fills a model's parameters from a folder's or a GGUF's tensors, converting to the model's dtype. Matrices of the vocabulary that have no
+// rows in the model stay in the file: embeddings are read from there as tokens ask for them, a head is not read.
 void load_weights(Transformer& model, const std::filesystem::path& path, const std::vector<std::string>& allow_missing = {});
 
 }  // namespace tessera::lm

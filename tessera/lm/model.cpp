@@ -135,7 +135,8 @@ torch::Tensor TransformerImpl::embed(const torch::Tensor& ids, const Pass& pass)
     const int64_t wrong = low.item<int64_t>() < 0 ? low.item<int64_t>() : high.item<int64_t>();
     throw InputError("token id {} is outside the vocabulary of {}; use this model's own tokenizer", wrong, config_.vocab);
   }
-  auto x = torch::embedding(embed_tokens, ids);
+  auto x = token_rows ? token_rows(ids.flatten()).to(device()).view({ids.size(0), ids.size(1), config_.width})
+                      : torch::embedding(embed_tokens, ids);
   // The scale is rounded to the model's dtype first, as in the published implementations.
   if (config_.embedding_scale != 1.0) x = x * torch::scalar_tensor(config_.embedding_scale, torch::dtype(dtype())).item<double>();
   if (embed_positions.defined()) {
@@ -160,7 +161,9 @@ void TransformerImpl::finish(Pass& pass, int64_t tokens) const {
 torch::Tensor TransformerImpl::final_norm(const torch::Tensor& x) { return norm_ ? norm_(x) : x; }
 
 torch::Tensor TransformerImpl::logits(const torch::Tensor& normed) {
-  return kernels::linear(normed, config_.tied_head ? embed_tokens : head_);
+  const auto& head = config_.tied_head ? embed_tokens : head_;
+  if (head.size(0) == 0) throw InputError("the model was loaded for its hidden states alone; load it with its head for logits");
+  return kernels::linear(normed, head);
 }
 
 torch::Tensor TransformerImpl::hidden(const torch::Tensor& ids, const PassOptions& options) {

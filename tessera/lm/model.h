@@ -4,6 +4,7 @@
 // model.embed_tokens.weight, model.layers.{i}.self_attn.q_proj.weight, model.layers.{i}.mlp.up_proj.weight, model.norm.weight,
 // lm_head.weight.
 
+#include <functional>
 #include <optional>
 
 #include "tessera/lm/config.h"
@@ -106,6 +107,8 @@ class TransformerImpl : public torch::nn::Module {
 
   torch::Tensor embed_tokens,
       embed_positions;  // model.embed_tokens.weight [V, D]; model.embed_positions.weight [max_positions, D] or undefined
+  // Where embeddings come from when embed_tokens has no rows: ids [N] int64 -> [N, D] of the model's dtype on the CPU.
+  std::function<torch::Tensor(const torch::Tensor& ids)> token_rows;
 
  private:
   void number_blocks();

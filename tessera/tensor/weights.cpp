@@ -169,6 +169,17 @@ static torch::Tensor over_bytes(std::span<const std::byte> bytes, at::IntArrayRe
   return copy;
 }
 
+// Encoded elements into a flat tensor of as many, on the CPU.
+static void decode_into(Dtype type, std::span<const std::byte> bytes, const torch::Tensor& to) {
+  if (traits(type).quantised()) {
+    decode(type, bytes.data(), to);
+  } else if (to.scalar_type() == scalar_type(type)) {
+    std::memcpy(to.mutable_data_ptr(), bytes.data(), bytes.size());
+  } else {
+    to.copy_(over_bytes(bytes, {to.numel()}, scalar_type(type), nullptr));
+  }
+}
+
 size_t Weights::index_of(std::string_view name) const {
   const auto found = source_->index.find(std::string(name));
   if (found == source_->index.end()) {
@@ -213,21 +224,37 @@ void Weights::load_into(std::string_view name, const torch::Tensor& to) const {
     return;
   }
   const DtypeTraits& type = traits(info.dtype);
-  const bool decodes = type.quantised();
   const auto flat = to.view({-1});
   constexpr int64_t piece = int64_t{1} << 23;  // elements, whole blocks of every type: what of the file is in memory beside the tensor
   for (int64_t begin = 0; begin < to.numel(); begin += piece) {
     const auto place = flat.narrow(0, begin, std::min(piece, to.numel() - begin));
     const auto part = bytes->subspan(begin / type.block * type.block_bytes, place.numel() / type.block * type.block_bytes);
-    if (decodes) {
-      decode(info.dtype, part.data(), place);
-    } else if (place.scalar_type() == scalar_type(info.dtype)) {
-      std::memcpy(place.mutable_data_ptr(), part.data(), part.size());
-    } else {
-      place.copy_(over_bytes(part, {place.numel()}, scalar_type(info.dtype), nullptr));
-    }
+    decode_into(info.dtype, part, place);
     source_->file(i).give_back(part);
   }
+}
+
+torch::Tensor Weights::rows(std::string_view name, const torch::Tensor& numbers, at::ScalarType dtype) const {
+  const size_t i = index_of(name);
+  const TensorInfo& info = tensors()[i];
+  const DtypeTraits& type = traits(info.dtype);
+  if (info.shape.size() != 2 || info.shape[1] % type.block != 0)
+    throw InputError("{} is {} of {}; expected a matrix of whole rows", tessera::quoted(name), shape_text(info.shape), type.name);
+  const auto wanted = numbers.to(torch::kCPU, torch::kInt64).contiguous();
+  const std::span<const int64_t> row_numbers(wanted.const_data_ptr<int64_t>(), static_cast<size_t>(wanted.numel()));
+  for (const int64_t row : row_numbers) {
+    if (row < 0 || row >= info.shape[0]) throw InputError("{} has no row {}; it has {}", tessera::quoted(name), row, info.shape[0]);
+  }
+  const auto bytes = source_->mapped(i);
+  if (!bytes || info.bytes == 0) return load(name, dtype).index_select(0, wanted);
+  const auto found = torch::empty({wanted.numel(), info.shape[1]}, dtype);
+  const size_t row_bytes = info.shape[1] / type.block * type.block_bytes;
+  constexpr size_t often = 64;  // rows: the system brings in the pages around each of them, too
+  for (size_t n = 0; n < row_numbers.size(); ++n) {
+    decode_into(info.dtype, bytes->subspan(row_numbers[n] * row_bytes, row_bytes), found[static_cast<int64_t>(n)]);
+    if (n % often == often - 1 || n + 1 == row_numbers.size()) source_->file(i).give_back(*bytes);
+  }
+  return found;
 }
 
 at::ScalarType scalar_type(Dtype dtype) {

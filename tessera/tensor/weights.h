@@ -35,6 +35,9 @@ class Weights {
   // The tensor into `to`: dense, on the CPU, of its shape and any type, without a second copy in memory; the map's pages go back to the
   // system on the way, and with them what was changed in a tensor that load() laid over them. InputError for another shape.
   void load_into(std::string_view name, const torch::Tensor& to) const;
+  // Rows of a matrix [R, C] by their numbers [N] int64: [N, C] of any floating type. Of a mapped file those rows alone are read, and its
+  // pages go back to the system. InputError when it is no matrix or has no such row.
+  torch::Tensor rows(std::string_view name, const torch::Tensor& numbers, at::ScalarType dtype) const;
   const GgufFile* gguf() const;                                // metadata, when the file is a GGUF; else null
   const std::map<std::string, std::string>& metadata() const;  // of safetensors; else empty
   const std::filesystem::path& path() const;

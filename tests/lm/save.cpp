@@ -106,6 +106,29 @@ TEST(Save, RefusesToWriteOverAModelAndUnknownTypes) {
   EXPECT_FALSE(std::filesystem::exists(scratch / "x"));
 }
 
+TEST(Load, WithoutItsHeadAModelGivesTheSameHiddenStates) {
+  torch::InferenceMode inference;
+  for (const auto& name : golden_names()) {
+    ScratchFolder scratch;
+    Golden golden(name);
+    convert_model(golden_folder(name).string(), scratch / "model.gguf", {.type = "F32"});
+    for (const auto& path : {golden_folder(name), scratch / "model.gguf"}) {
+      auto whole = load_model(path.string(), {.dtype = DtypeChoice::fp32, .tokenizer = false});
+      auto headless = load_model(path.string(), {.dtype = DtypeChoice::fp32, .tokenizer = false, .head = false});
+      EXPECT_EQ(headless.model->embed_tokens.numel(), 0);
+      const auto hidden = headless.model->hidden(golden["ids"]);
+      EXPECT_TRUE(torch::equal(hidden, whole.model->hidden(golden["ids"]))) << path;
+      try {
+        headless.model->logits(hidden);
+        FAIL() << path;
+      } catch (const InputError& error) {
+        EXPECT_THAT(error.what(), testing::HasSubstr("load it with its head"));
+      }
+      EXPECT_THROW(headless.model->hidden(torch::full({1, 2}, whole.model->config().vocab)), InputError);
+    }
+  }
+}
+
 TEST(Load, ListsWhatDoesNotFit) {
   ScratchFolder scratch;
   Golden golden("llama");

@@ -119,6 +119,30 @@ TEST(Weights, LoadsIntoMemoryThatIsThere) {
   EXPECT_THAT(refusal([&] { weights.load_into(any.name, torch::empty({3})); }), HasSubstr("expected a dense one"));
 }
 
+TEST(Weights, RowsAreThoseOfTheWholeMatrix) {
+  for (const char* file : {"types.gguf", "plain.safetensors", "checkpoint.pt"}) {
+    const auto weights = Weights::open(golden(file));
+    int matrices = 0;
+    for (const TensorInfo& tensor : weights.tensors()) {
+      if (!at::isFloatingType(scalar_type(tensor.dtype)) || tensor.shape.size() != 2 || tensor.shape[0] == 0) continue;
+      if (tensor.shape[1] % traits(tensor.dtype).block != 0) continue;
+      ++matrices;
+      const auto numbers = torch::arange(150, torch::kInt64).mul(7).remainder(tensor.shape[0]);  // some twice, out of order
+      for (const auto dtype : {torch::kFloat, torch::kBFloat16}) {
+        const auto expected = weights.load(tensor.name).to(dtype).index_select(0, numbers);
+        EXPECT_TRUE(torch::equal(weights.rows(tensor.name, numbers, dtype), expected)) << file << " " << tensor.name;
+      }
+      EXPECT_EQ(weights.rows(tensor.name, numbers.slice(0, 0, 0), torch::kFloat).sizes(), (std::vector<int64_t>{0, tensor.shape[1]}));
+      for (const int64_t wrong : {int64_t{-1}, tensor.shape[0]}) {
+        EXPECT_THAT(refusal([&] { weights.rows(tensor.name, torch::tensor(wrong), torch::kFloat); }), HasSubstr("has no row"));
+      }
+    }
+    EXPECT_GT(matrices, 0) << file;
+  }
+  const auto weights = Weights::open(golden("plain.safetensors"));
+  EXPECT_THAT(refusal([&] { weights.rows("scalar", torch::tensor(int64_t{0}), torch::kFloat); }), HasSubstr("expected a matrix"));
+}
+
 TEST(Weights, LongTensorsAreLoadedInPieces) {
   const tensor_test::ScratchFolder folder;
   const auto rows = torch::arange(9'000'000, torch::kFloat).view({9000, 1000});  // more than one piece

@@ -56,13 +56,13 @@ run::OptionTable<HealCommand> heal_options() {
 }
 
 void heal_model(const HealCommand& options, run::Context& context) {
-  auto opened = open_model(options.model, context, lm::DtypeChoice::fp32);
+  auto opened = open_model(options.model, context, {.dtype = lm::DtypeChoice::fp32});
   auto& model = opened.transformer("heal");
   const auto inserted = insert_mlps(model, removed_layers(model->config()), options.width, context.settings().seed);
   const auto windows = read_windows(*opened.tokenizer, options.data, {.window = options.window, .tokens = options.tokens}, "--data");
   std::optional<OpenedModel> dense;
   if (options.distill > 0) {
-    dense = open_model(*options.dense, context, lm::DtypeChoice::fp32);
+    dense = open_model(*options.dense, context, {.dtype = lm::DtypeChoice::fp32});
     if (dense->transformer("heal")->config().vocab != model->config().vocab) {
       throw InputError("--dense {}: {} tokens, the pruned model has {}; give the model it was made from", *options.dense,
                        dense->loaded.config().vocab, model->config().vocab);

@@ -180,7 +180,7 @@ void prune_transformer(const PruneCommand& options, OpenedModel& opened, const s
 }
 
 void prune(const PruneCommand& options, run::Context& context) {
-  auto opened = open_model(options.model, context, lm::DtypeChoice::fp32);  // 16-bit weights pass through float32 unchanged
+  auto opened = open_model(options.model, context, {.dtype = lm::DtypeChoice::fp32});  // 16-bit weights pass through float32 unchanged
   if (opened.recurrent() && options.sublayer != Branch::block) {
     throw InputError("--sublayer: only a Transformer's block has attention and FFN branches; leave the option out");
   }

@@ -24,6 +24,9 @@ struct ScoreCommand {
   int64_t window = 256, tokens = 65536, span = 1, batch = 1;
   bool sublayers = false;
   LastState last_state = LastState::raw;
+
+  // Whether perplexities without each layer are asked for; all else needs hidden states alone.
+  bool removes_layers() const { return metric == ShownMetric::ppl || metric == ShownMetric::all; }
 };
 
 run::OptionTable<ScoreCommand> score_options() {
@@ -125,7 +128,7 @@ Scored run_scoring(const ScoreCommand& options, OpenedModel& opened, const Windo
     };
     scored.stability = run::spearman(bi(0, scored.windows / 2), bi(scored.windows / 2, scored.windows));
   }
-  if (options.metric == ShownMetric::ppl || options.metric == ShownMetric::all) {
+  if (options.removes_layers()) {
     Progress progress(context.progress(), "removing each layer", 0, "layers");
     scored.rises = perplexity_rises(*model, windows, std::max<int64_t>(options.batch, 4), [&](int64_t done, int64_t total) {
       throw_if_interrupted();
@@ -215,8 +218,9 @@ void print_table(const Scored& scored, const ScoreCommand& options, run::Context
 }
 
 void score(const ScoreCommand& options, run::Context& context) {
-  auto opened = open_model(options.model, context);
+  auto opened = open_model(options.model, context, {.head = options.removes_layers()});
   const auto windows = read_windows(*opened.tokenizer, options.calib, {.window = options.window, .tokens = options.tokens}, "--calib");
+  opened.release_tokenizer();
   const auto scored = run_scoring(options, opened, windows, context);
   const auto dtype = opened.recurrent() ? std::string("fp32") : opened.loaded.dtype_note;
   const auto document = document_of(scored, options, dtype);

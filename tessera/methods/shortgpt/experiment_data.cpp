@@ -121,7 +121,8 @@ ExperimentData experiment_data(const std::string& model, const Plan& plan, bool 
   ExperimentData data;
   data.real_model = !quick || has_model(model);
   data.real_text = !quick || text_installed();
-  data.opened = data.real_model ? open_model(run::find_model(model, "weights ").string(), context, lm::DtypeChoice::fp32) : random_model();
+  data.opened =
+      data.real_model ? open_model(run::find_model(model, "weights ").string(), context, {.dtype = lm::DtypeChoice::fp32}) : random_model();
   if (data.real_model) data.opened.name = packaged(model).title;
   auto& transformer = data.opened.transformer("reproduce");
   if (plan.quick_depth > 0 && transformer->depth() > plan.quick_depth) {

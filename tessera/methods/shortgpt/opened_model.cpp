@@ -3,6 +3,7 @@
 #include "tessera/base/error.h"
 #include "tessera/base/files.h"
 #include "tessera/base/json.h"
+#include "tessera/kernels/process.h"
 #include "tessera/methods/shortgpt/recurrent_folder.h"
 #include "tessera/run/installed.h"
 
@@ -35,6 +36,12 @@ std::unique_ptr<LayeredModel> OpenedModel::layers(bool branches) const {
   return mamba ? layers_of(mamba) : layers_of(rwkv);
 }
 
+void OpenedModel::release_tokenizer() {
+  tokenizer.reset();
+  loaded.tokenizer.reset();
+  kernels::give_back_freed_memory();
+}
+
 lm::Transformer& OpenedModel::transformer(const char* command) {
   if (recurrent()) {
     throw InputError("{}: `shortgpt {}` works on Transformers and this is {}; give a Transformer", name, command,
@@ -54,7 +61,7 @@ void refuse_shared_layers(const nlohmann::ordered_json& config, const std::strin
   }
 }
 
-OpenedModel open_model(const std::string& model, const run::Context& context, std::optional<lm::DtypeChoice> dtype) {
+OpenedModel open_model(const std::string& model, const run::Context& context, const OpenOptions& how) {
   const auto path = run::find_model(model);
   OpenedModel opened;
   opened.name = model;
@@ -70,7 +77,8 @@ OpenedModel open_model(const std::string& model, const run::Context& context, st
     return opened;
   }
   lm::LoadOptions options;
-  options.dtype = dtype.value_or(dtype_of(context.settings().dtype));
+  options.dtype = how.dtype.value_or(dtype_of(context.settings().dtype));
+  options.head = how.head;
   options.device = lm::parse_device(run::name_of(context.settings().device));
   opened.loaded = lm::load_model(path.string(), options);
   opened.tokenizer = opened.loaded.tokenizer;
