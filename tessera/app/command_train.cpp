@@ -26,12 +26,7 @@ using Json = nlohmann::ordered_json;
 std::string bytes_text(int64_t bytes) { return short_bytes(static_cast<double>(bytes)); }
 
 void check_memory(const train::TrainPlan& plan) {
-  const auto memory = static_cast<int64_t>(run::environment().memory_bytes);
-  if (plan.bytes() <= memory) return;
-  throw InputError(
-      "training needs about {} of memory ({} of it activations), and this machine allows {}; give a smaller --micro, --recompute, "
-      "or a smaller model",
-      bytes_text(plan.bytes()), bytes_text(plan.activations), bytes_text(memory));
+  train::check_fits(plan, static_cast<int64_t>(run::environment().memory_bytes), "--micro");
 }
 
 Json plan_json(const train::TrainPlan& plan, double rate) {
@@ -47,6 +42,8 @@ Json plan_json(const train::TrainPlan& plan, double rate) {
             {"averages", plan.averages},
             {"activations", plan.activations},
             {"head", plan.head},
+            {"workspace", plan.workspace},
+            {"spare", plan.spare},
             {"program", plan.program},
             {"total", plan.bytes()}}},
           {"flops_per_step", plan.flops},
@@ -74,10 +71,11 @@ void dry_run(const TrainCommand& options, run::Context& context) {
   context.line("{} parameters, {} trained, {}", short_count(static_cast<double>(plan.parameters)),
                short_count(static_cast<double>(plan.trained)), precision_text(options, dtype));
   context.line(
-      "memory: {} weights, {} gradients, {} masters, {} optimizer, {} averages, {} activations, {} head, {} program: {} at once, of {}",
+      "memory: {} weights, {} gradients, {} masters, {} optimizer, {} averages, {} activations, {} head, {} workspace, {} spare, {} "
+      "program: {} at once, of {}",
       bytes_text(plan.weights), bytes_text(plan.gradients), bytes_text(plan.masters), bytes_text(plan.optimizer), bytes_text(plan.averages),
-      bytes_text(plan.activations), bytes_text(plan.head), bytes_text(plan.program), bytes_text(plan.bytes()),
-      bytes_text(static_cast<int64_t>(run::environment().memory_bytes)));
+      bytes_text(plan.activations), bytes_text(plan.head), bytes_text(plan.workspace), bytes_text(plan.spare), bytes_text(plan.program),
+      bytes_text(plan.bytes()), bytes_text(static_cast<int64_t>(run::environment().memory_bytes)));
   const double step = plan.flops / rate;
   context.line("a step of {} tokens: {:.1f} GFLOP, at best {} with this machine's products ({:.0f} GFLOP/s)", language.batch,
                plan.flops / 1e9, short_duration(step), rate / 1e9);

@@ -55,8 +55,10 @@ void* MapCache::reuse(size_t bytes) {
 
 void MapCache::make_room(size_t bytes) {
   const size_t most = std::max(most_, in_use_ + bytes);
-  while (!by_age_.empty() && in_use_ + kept_ + bytes > most + std::max(kSlack, most / 64)) drop_oldest();
+  while (!by_age_.empty() && in_use_ + kept_ + bytes > most + spare(most)) drop_oldest();
 }
+
+size_t MapCache::spare(size_t most) { return std::max(kSlack, most / 64); }
 
 void MapCache::drop_oldest() {
   const auto oldest = std::prev(by_age_.end());

@@ -12,7 +12,7 @@ namespace tessera {
 
 // Each block is a map of its own, so that it leaves no hole in a heap. A block given back is kept for the next request of its size, for its
 // pages are there already; but blocks in use and kept ones together never take more than a little (20 MiB or 1/64) above the most that was
-// ever in use at once: what is kept beyond goes back to the system, the longest unused first. From several threads.
+// ever in use at once (spare): what is kept beyond goes back to the system, the longest unused first. From several threads.
 class MapCache {
  public:
   MapCache() = default;
@@ -22,6 +22,9 @@ class MapCache {
 
   void* take(size_t bytes);     // at least `bytes`, of any contents, begun on a page; std::bad_alloc
   bool give_back(void* block);  // false where the block was not taken here
+
+  // What blocks in use and kept ones take beyond `most` bytes once in use, at most.
+  static size_t spare(size_t most);
 
   size_t in_use() const;  // bytes of the blocks taken
   size_t kept() const;    // of those given back and still mapped

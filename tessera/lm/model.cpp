@@ -6,6 +6,7 @@
 #include "tessera/base/random.h"
 #include "tessera/kernels/cross_entropy.h"
 #include "tessera/kernels/linear.h"
+#include "tessera/tensor/quantised.h"
 #include "tessera/tensor/shapes.h"
 
 namespace tessera::lm {
@@ -14,10 +15,10 @@ TransformerImpl::TransformerImpl(const ModelConfig& config) : config_(config) {
   // An unnamed inner module carries the prefix "model." of the checkpoints' names.
   auto body = register_module("model", std::make_shared<torch::nn::Module>());
   embed_tokens = body->register_module("embed_tokens", std::make_shared<torch::nn::Module>())
-                     ->register_parameter("weight", torch::empty({config.vocab, config.width}));
+                     ->register_parameter("weight", tensor::unfilled({config.vocab, config.width}, torch::kFloat32));
   if (config.learned_positions) {
     embed_positions = body->register_module("embed_positions", std::make_shared<torch::nn::Module>())
-                          ->register_parameter("weight", torch::empty({config.max_positions, config.width}));
+                          ->register_parameter("weight", tensor::unfilled({config.max_positions, config.width}, torch::kFloat32));
   } else {
     frequencies_ = nn::rope_frequencies(config.rope, config.head_width);
     local_frequencies_ = nn::rope_frequencies(config.local_rope, config.head_width);
@@ -32,7 +33,7 @@ TransformerImpl::TransformerImpl(const ModelConfig& config) : config_(config) {
   }
   if (!config.tied_head) {
     head_ = register_module("lm_head", std::make_shared<torch::nn::Module>())
-                ->register_parameter("weight", torch::empty({config.vocab, config.width}));
+                ->register_parameter("weight", tensor::unfilled({config.vocab, config.width}, torch::kFloat32));
   }
 }
 

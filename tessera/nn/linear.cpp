@@ -10,7 +10,7 @@
 namespace tessera::nn {
 
 LinearImpl::LinearImpl(int64_t in, int64_t out, bool with_bias) {
-  weight = register_parameter("weight", torch::empty({out, in}));
+  weight = register_parameter("weight", tensor::unfilled({out, in}, torch::kFloat32));
   if (with_bias) bias = register_parameter("bias", torch::empty({out}));
 }
 

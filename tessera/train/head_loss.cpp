@@ -33,6 +33,19 @@ torch::Tensor losses_and_gradient(torch::Tensor& logits, const torch::Tensor& ta
   return nats + z * log_z.square();
 }
 
+// sum [V, D] float32 += logits^T h. Products in bfloat16 are added some rows at a time: a sum of two types takes a float32 copy.
+void add_product(torch::Tensor& sum, const torch::Tensor& logits, const torch::Tensor& h) {
+  if (h.scalar_type() == torch::kFloat32) {
+    sum.addmm_(logits.t(), h);
+    return;
+  }
+  const int64_t rows = std::max<int64_t>(1, (int64_t{4} << 20) / sum.size(1));
+  for (int64_t i = 0; i < sum.size(0); i += rows) {
+    const int64_t n = std::min(rows, sum.size(0) - i);
+    sum.narrow(0, i, n).add_(at::mm(logits.narrow(1, i, n).t(), h));
+  }
+}
+
 struct HeadLoss : torch::autograd::Function<HeadLoss> {
   static torch::Tensor forward(AutogradContext* ctx, const torch::Tensor& hidden, const torch::Tensor& weight, const torch::Tensor& targets,
                                int64_t chunk, double z) {
@@ -50,11 +63,7 @@ struct HeadLoss : torch::autograd::Function<HeadLoss> {
         at::mm_out(rows, logits, weight);
       }
       if (!for_weight) continue;
-      if (weight.scalar_type() == torch::kFloat32) {
-        d_weight.addmm_(logits.t(), h);
-      } else {
-        d_weight.add_(at::mm(logits.t(), h));
-      }
+      add_product(d_weight, logits, h);
     }
     ctx->saved_data["spent"] = false;
     ctx->save_for_backward({d_hidden, d_weight.defined() ? d_weight.to(weight.scalar_type()) : d_weight});

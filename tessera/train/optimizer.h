@@ -60,6 +60,10 @@ class Optimizer {
   // Bytes that the state of parameter i takes once it is made, from its shape alone: exact, nothing is allocated.
   virtual int64_t state_bytes(size_t i) const = 0;
 
+  // Bytes that moving parameter i by a gradient of this dtype takes beside its state while it runs, at most, from shapes alone: what a rule
+  // computes with, and GaLore's search for a subspace.
+  virtual int64_t workspace_bytes(size_t /* i */, torch::Dtype /* grad */) const { return 0; }
+
   const std::vector<Parameter>& parameters() const { return parameters_; }
 
  protected:

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <chrono>
 
+#include "tessera/base/error.h"
+#include "tessera/base/map_cache.h"
 #include "tessera/train/optim/registry.h"
 
 namespace tessera::train {
@@ -41,46 +43,65 @@ int64_t activation_bytes(const lm::ModelConfig& c, const LanguageOptions& option
 
 PlanInputs count_trained(const std::vector<Parameter>& weights, const std::vector<Parameter>& factors, const OptimOptions& optim,
                          const CountOptions& how) {
-  PlanInputs in{.head = false};
+  PlanInputs in{.step = {.per_layer = how.per_layer}, .head = false};
   auto all = weights;
   all.insert(all.end(), factors.begin(), factors.end());
-  for (const auto& parameter : all) {
-    const int64_t elements = parameter.value.numel(), bytes = static_cast<int64_t>(parameter.value.nbytes());
-    in.trained += elements;
-    in.gradients = how.per_layer ? std::max(in.gradients, bytes) : in.gradients + bytes;
-    if (how.masters && parameter.value.scalar_type() != torch::kFloat32) in.masters += 4 * elements;
-    if (how.average) in.averages += 4 * elements;
+  auto moved = all;
+  for (auto& parameter : moved) {
+    if (how.masters && parameter.value.scalar_type() != torch::kFloat32)
+      parameter.value = torch::empty(parameter.value.sizes(), torch::device(torch::kMeta));
+  }
+  const auto optimizer = make_optimizer(optim, std::move(moved));
+  for (size_t i = 0; i < all.size(); ++i) {
+    const auto& value = all[i].value;
+    const auto bytes = static_cast<int64_t>(value.nbytes()), workspace = optimizer->workspace_bytes(i, value.scalar_type());
+    in.trained += value.numel();
+    in.step.gradients = how.per_layer ? std::max(in.step.gradients, bytes) : in.step.gradients + bytes;
+    in.step.workspace = std::max(in.step.workspace, workspace);
+    in.step.updating = std::max(in.step.updating, bytes + workspace);
+    if (how.masters && value.scalar_type() != torch::kFloat32) in.masters += 4 * value.numel();
+    if (how.average) in.averages += 4 * value.numel();
+    in.optimizer += optimizer->state_bytes(i);
+    if (how.accumulate_low_rank) in.step.sums += optimizer->accumulated_bytes(i);
   }
   for (const auto& parameter : factors) in.factors += static_cast<int64_t>(parameter.value.nbytes());
   for (const auto& parameter : weights) in.head |= !parameter.matrix && parameter.value.dim() == 2;  // head, or the embedding it shares
-  const auto optimizer = make_optimizer(optim, all);
-  for (size_t i = 0; i < all.size(); ++i) {
-    in.optimizer += optimizer->state_bytes(i);
-    if (how.accumulate_low_rank) in.gradients += optimizer->accumulated_bytes(i);
-  }
   return in;
 }
 
 TrainPlan plan_training(const lm::ModelConfig& config, const LanguageOptions& options, const PlanInputs& inputs) {
-  TrainPlan plan;
+  TrainPlan plan{inputs.step};
   plan.parameters = lm::parameter_count(config);
   plan.trained = inputs.trained;
   plan.steps = steps_of(options);
   plan.tokens = plan.steps * options.batch;
   plan.weights = plan.parameters * inputs.element + inputs.factors;
-  plan.gradients = inputs.gradients;
   plan.masters = inputs.masters;
   plan.optimizer = inputs.optimizer;
   plan.averages = inputs.averages;
   plan.activations = activation_bytes(config, options, inputs.element);
   plan.head = 2 * (int64_t{16} << 20) + (inputs.head ? config.vocab * config.width * (inputs.element == 4 ? 4 : 4 + inputs.element) : 0);
+  plan.tied = inputs.head && config.tied_head ? config.vocab * config.width * inputs.element : 0;
   plan.program = int64_t{300} << 20;
+  const bool several = options.micro > 0 && std::any_of(options.stages.begin(), options.stages.end(),
+                                                        [&](const Stage& stage) { return options.micro * stage.length < options.batch; });
+  if (several && !plan.per_layer) plan.sums = plan.gradients;
+  plan.spare = static_cast<int64_t>(MapCache::spare(static_cast<size_t>(plan.bytes() - plan.program)));
   int64_t products = config.vocab * config.width;  // weights that every token is multiplied by
   for (int64_t i = 0; i < config.depth(); ++i) products += lm::block_parameter_count(config, i);
   const double tokens = static_cast<double>(options.batch), length = static_cast<double>(options.stages.back().length);
   const double attention = 12.0 * static_cast<double>(config.depth() * config.heads * config.head_width) * length / 2.0;
   plan.flops = tokens * (6.0 * static_cast<double>(products) + attention) * (options.recompute ? 4.0 / 3.0 : 1.0);
   return plan;
+}
+
+void check_fits(const TrainPlan& plan, int64_t memory, const std::string& rows) {
+  if (plan.bytes() <= memory) return;
+  const auto gigabytes = [](int64_t bytes) { return static_cast<double>(bytes) / 1e9; };
+  throw InputError(
+      "training this model takes about {:.1f} GB ({:.1f} of it activations), and this machine allows {:.1f}; give a smaller {}, "
+      "--recompute, --per-layer, --dtype bf16 or a rule with less state",
+      gigabytes(plan.bytes()), gigabytes(plan.activations), gigabytes(memory), rows);
 }
 
 double product_rate(const lm::ModelConfig& config, int64_t rows, torch::Dtype dtype) {

@@ -63,11 +63,14 @@ TEST_F(GaLoreCommands, PlanAgreesForAConfigAndAHeader) {
   EXPECT_EQ(config["bytes"]["weights"], config["parameters"].get<int64_t>() * 4);
   EXPECT_EQ(config["elements"], header["elements"]);
   EXPECT_TRUE(header["bytes"]["activations"].is_null());
+  EXPECT_GT(config["bytes"]["workspace"], 0);
+  EXPECT_EQ(config["bytes"]["workspace"], header["bytes"]["workspace"]);
   EXPECT_TRUE(config["fits"].get<bool>());
   EXPECT_EQ(config["largest_rank"], 16);
   const auto adam = run(plan_command(), {{"config", {model}}, {"optim", {"adamw"}}, {"per-layer", {"true"}}});
   EXPECT_GT(adam["bytes"]["state"], config["bytes"]["state"]);
   EXPECT_EQ(adam["bytes"]["gradients"], adam["bytes"]["largest_gradient"]);
+  EXPECT_EQ(adam["bytes"]["workspace"], 0);
   EXPECT_TRUE(adam["largest_rank"].is_null());
   EXPECT_FALSE(run(plan_command(), {{"config", {model}}, {"ram", {"0.00001"}}})["fits"].get<bool>());
 }

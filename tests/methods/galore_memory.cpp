@@ -61,6 +61,27 @@ TEST(GaLoreMemory, AccountsForThe7BModelAsThePaper) {
   EXPECT_EQ(memory_plan(tensors, options).gradients, 2 * 32000 * int64_t{4096});
 }
 
+TEST(GaLoreMemory, CountsTheSearchForASubspaceAtItsTime) {
+  const auto tensors = tensors_of(llama(64, 96, 2, 2, 100));
+  MemoryOptions options{.optim = {.name = "adamw"}};
+  const auto adam = memory_plan(tensors, options);
+  EXPECT_EQ(adam.workspace, 0);
+  options.optim = {.name = "galore-adamw", .rank = 16, .svd = train::Svd::exact};
+  auto plan = memory_plan(tensors, options);
+  EXPECT_GT(plan.workspace, 4 * 64 * 96) << "a copy of a gradient, at least";
+  EXPECT_EQ(plan.bytes(), plan.weights + plan.state() + plan.gradients + plan.workspace);
+  options.model.activations = plan.gradients + plan.workspace - 10;
+  EXPECT_EQ(memory_plan(tensors, options).bytes(), plan.bytes()) << "the activations are gone when it begins";
+  options.model.activations += 50;
+  EXPECT_EQ(memory_plan(tensors, options).bytes(), plan.bytes() + 40);
+  options.per_layer = true;
+  plan = memory_plan(tensors, options);
+  EXPECT_EQ(plan.bytes(), plan.weights + plan.state() + plan.activations + 4 * 64 * 96 + plan.workspace)
+      << "they are not, in the last block";
+  options.optim.svd = train::Svd::randomized;
+  EXPECT_LT(memory_plan(tensors, options).bytes(), plan.bytes());
+}
+
 TEST(GaLoreMemory, FindsTheLargestRankThatFits) {
   const auto tensors = tensors_of(llama(64, 96, 2, 2, 100));
   MemoryOptions options{.optim = {.name = "galore-adamw", .rank = 1}};

@@ -85,11 +85,7 @@ void warm_up(MeasureOptions options) {
 }  // namespace
 
 train::TrainPlan plan_measured(const MeasureOptions& options) {
-  std::vector<train::Parameter> shapes;
-  for (const auto& each : tensors_of(options.config)) {
-    const auto value = torch::empty(each.shape, torch::dtype(options.dtype).device(torch::kMeta));
-    shapes.push_back({.name = each.name, .value = value, .matrix = each.matrix});
-  }
+  const auto shapes = shapes_of(tensors_of(options.config), options.dtype);
   auto inputs = train::count_trained(shapes, {}, options.optim, {.masters = options.masters, .per_layer = options.per_layer});
   inputs.element = static_cast<int64_t>(c10::elementSize(options.dtype));
   const int64_t tokens = options.batch * options.seq;

@@ -54,19 +54,30 @@ std::vector<ModelTensor> tensors_in(const std::filesystem::path& file) {
   return all;
 }
 
-MemoryPlan memory_plan(const std::vector<ModelTensor>& tensors, const MemoryOptions& options) {
+std::vector<train::Parameter> shapes_of(const std::vector<ModelTensor>& tensors, torch::Dtype dtype) {
   std::vector<train::Parameter> parameters;
   parameters.reserve(tensors.size());
   for (const auto& each : tensors) {
-    parameters.push_back({.name = each.name, .value = torch::empty(each.shape, torch::device(torch::kMeta)), .matrix = each.matrix});
+    const auto value = torch::empty(each.shape, torch::dtype(dtype).device(torch::kMeta));
+    parameters.push_back({.name = each.name, .value = value, .matrix = each.matrix});
   }
+  return parameters;
+}
+
+MemoryPlan memory_plan(const std::vector<ModelTensor>& tensors, const MemoryOptions& options) {
+  auto parameters = shapes_of(tensors, options.element == 2 ? torch::kBFloat16 : torch::kFloat32);
+  const auto counted = train::count_trained(parameters, {}, options.optim, {.masters = options.masters, .per_layer = options.per_layer});
   const auto optimizer = train::make_optimizer(options.optim, std::move(parameters));
   const auto& stateful = dynamic_cast<const train::StatefulOptimizer&>(*optimizer);
-  MemoryPlan plan;
+  MemoryPlan plan{counted.step};
+  plan.activations = options.model.activations;
+  plan.head = options.model.head;
+  plan.tied = options.model.tied;
+  plan.masters = counted.masters;
   for (size_t i = 0; i < tensors.size(); ++i) {
     plan.elements += tensors[i].elements();
     if (tensors[i].matrix) plan.matrix_elements += tensors[i].elements();
-    plan.largest = std::max(plan.largest, tensors[i].elements() * options.element);
+    plan.largest_gradient = std::max(plan.largest_gradient, tensors[i].elements() * options.element);
     for (const auto& slot : stateful.layout(i)) {
       const bool projector = slot.name.starts_with("ortho_");
       const int64_t elements = c10::multiply_integers(slot.shape);
@@ -78,8 +89,6 @@ MemoryPlan memory_plan(const std::vector<ModelTensor>& tensors, const MemoryOpti
     }
   }
   plan.weights = plan.elements * options.element;
-  plan.masters = options.masters ? plan.elements * 4 : 0;
-  plan.gradients = options.per_layer ? plan.largest : plan.weights;
   return plan;
 }
 

@@ -5,8 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "tessera/lm/config.h"
-#include "tessera/train/optim/options.h"
+#include "tessera/train/plan.h"
 
 namespace tessera::galore {
 
@@ -25,19 +24,23 @@ std::vector<ModelTensor> tensors_in(const std::filesystem::path& file);
 
 struct MemoryOptions {
   train::OptimOptions optim;
-  int64_t element = 4;     // bytes of a weight and of a gradient
-  bool masters = false;    // float32 copies beside 2-byte weights
-  bool per_layer = false;  // one gradient at a time
+  int64_t element = 4;           // bytes of a weight and of a gradient
+  bool masters = false;          // float32 copies beside 2-byte weights
+  bool per_layer = false;        // one gradient at a time
+  train::StepMemory model = {};  // its activations, head and tied, as train::plan_training says; 0 where no config says them
 };
 
-struct MemoryPlan {
-  int64_t elements = 0, matrix_elements = 0;                     // parameters
-  int64_t projector_elements = 0, moment_elements = 0;           // of the optimizer; moments without scales
-  int64_t weights = 0, masters = 0, gradients = 0, largest = 0;  // bytes; largest: of one gradient
-  int64_t projectors = 0, moments = 0;                           // bytes of state, counters and scales included; together the whole state
+struct MemoryPlan : train::StepMemory {
+  int64_t elements = 0, matrix_elements = 0;               // parameters
+  int64_t projector_elements = 0, moment_elements = 0;     // of the optimizer; moments without scales
+  int64_t weights = 0, masters = 0, largest_gradient = 0;  // bytes
+  int64_t projectors = 0, moments = 0;                     // bytes of state, counters and scales included; together the whole state
   int64_t state() const { return projectors + moments; }
-  int64_t bytes() const { return weights + masters + gradients + state(); }
+  int64_t bytes() const { return weights + masters + state() + peak(); }
 };
+
+// Parameters of these shapes on the meta device.
+std::vector<train::Parameter> shapes_of(const std::vector<ModelTensor>& tensors, torch::Dtype dtype);
 
 // Throws InputError as make_optimizer.
 MemoryPlan memory_plan(const std::vector<ModelTensor>& tensors, const MemoryOptions& options);

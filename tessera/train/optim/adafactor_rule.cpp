@@ -56,4 +56,7 @@ RuleStep AdafactorUpdate::step(const RuleItem& item, bool /* owned */) const {
   return {update, 1.0, 1.0 - lr * item.weight_decay};
 }
 
+// The squares and the update.
+int64_t AdafactorUpdate::step_bytes(const std::vector<int64_t>& shape) const { return 8 * c10::multiply_integers(shape); }
+
 }  // namespace tessera::train

@@ -22,6 +22,7 @@ class AdafactorUpdate : public UpdateRule {
   explicit AdafactorUpdate(const AdafactorOptions& options) : options_(options) {}
   std::vector<StateSlot> layout(const std::vector<int64_t>& shape) const override;
   RuleStep step(const RuleItem& item, bool owned) const override;
+  int64_t step_bytes(const std::vector<int64_t>& shape) const override;
 
  private:
   double rate(const RuleItem& item) const;

@@ -13,6 +13,10 @@ class Adam8bitUpdate : public UpdateRule {
   explicit Adam8bitUpdate(const AdamOptions& options);
   std::vector<StateSlot> layout(const std::vector<int64_t>& shape) const override;
   RuleStep step(const RuleItem& item, bool owned) const override;
+  int64_t step_bytes(const std::vector<int64_t>& /* shape */) const override { return 0; }
+  int64_t move_bytes(const std::vector<int64_t>& /* shape */, torch::Dtype /* grad */, torch::Dtype /* value */) const override {
+    return 0;
+  }
   void move(std::span<const RuleItem> items) const override;
   std::vector<torch::Tensor> moments(std::span<torch::Tensor> state) const override;
   void set_moments(std::span<torch::Tensor> state, const std::vector<torch::Tensor>& moments) const override;

@@ -104,7 +104,8 @@ bool GaLore::refresh(size_t i, const torch::Tensor& grad, int64_t t) {
   const auto start = std::chrono::steady_clock::now();
   auto old = subspace_of(i);
   const bool had = old.basis.front().abs().max().item<double>() > 0.0;
-  for (auto& basis : old.basis) basis = basis.clone();
+  if (options_.projector.dtype == ProjectorDtype::float32)  // else read_basis has made a copy
+    for (auto& basis : old.basis) basis = basis.clone();
   const auto most = projected_shape(options_.projector, parameters_[i].value.sizes().vec());
   Subspace fresh{.axes = old.axes, .basis = {}};
   for (size_t k = 0; k < old.axes.size(); ++k) {
@@ -138,6 +139,49 @@ void GaLore::store(size_t i, const Subspace& fresh) {
   const size_t each = basis_layout(i).size() / fresh.axes.size();
   for (size_t k = 0; k < fresh.basis.size(); ++k)
     store_basis(fresh.basis[k], options_.projector.dtype, std::span(slots(i)).subspan(basis_begin() + k * each, each));
+}
+
+// While a subspace is sought: the old bases, the new ones, and the search on one axis or what comes behind it.
+int64_t GaLore::refresh_bytes(size_t i, torch::Dtype grad) const {
+  const auto& projector = options_.projector;
+  const auto shape = parameters_.at(i).value.sizes().vec(), small = projected_shape(projector, shape);
+  const int64_t elements = c10::multiply_integers(shape), moments = c10::multiply_integers(small);
+  int64_t bases = 0, search = 0, store = 0, energy = 0;
+  for (const int64_t axis : projected_axes(projector, shape)) {
+    const int64_t basis = shape[axis] * small[axis];
+    search = std::max(search, 4 * bases + search_bytes(shape, axis, small[axis], projector.svd, grad));
+    store = std::max(store, store_basis_bytes(basis, projector.dtype));
+    energy = std::max(energy, 8 * elements / shape[axis] * small[axis]);  // coordinates and their squares
+    bases += basis;
+  }
+  energy = (grad == torch::kFloat32 ? 0 : 4 * elements) + std::max(energy, 4 * elements);
+  const int64_t narrowing = options_.rank_energy > 0.0 ? std::max(energy, 16 * moments) : 0;
+  const int64_t rotating = options_.on_switch == OnSwitch::rotate ? 16 * moments : 0;  // two moments, before and after
+  return 4 * bases + std::max(search, 4 * bases + std::max({store, narrowing, rotating}));
+}
+
+// While a matrix moves: the bases, the projected gradient, and the rule's step or the product that adds it to the weights.
+int64_t GaLore::finish_bytes(size_t i, torch::Dtype grad) const {
+  const auto& projector = options_.projector;
+  const auto& value = parameters_.at(i).value;
+  const auto shape = value.sizes().vec(), small = projected_shape(projector, shape);
+  const int64_t coordinates = 4 * c10::multiply_integers(small);
+  int64_t bases = 0, reading = 0;
+  for (const int64_t axis : projected_axes(projector, shape)) {
+    const int64_t basis = shape[axis] * small[axis];
+    reading = std::max(reading, bases + read_basis_bytes(basis, projector.dtype));
+    if (projector.dtype != ProjectorDtype::float32) bases += 4 * basis;
+  }
+  const int64_t step = coordinates + rule_->step_bytes(small);
+  const int64_t rounding = options_.compat ? step + 3 * coordinates / 2 : 0;
+  const int64_t adding = step + add_back_bytes(projector, shape, value.scalar_type());
+  return std::max(reading, bases + std::max({project_bytes(projector, shape, grad), rounding, adding}));
+}
+
+int64_t GaLore::workspace_bytes(size_t i, torch::Dtype grad) const {
+  const auto& parameter = parameters_.at(i);
+  if (!parameter.matrix) return rule_->move_bytes(parameter.value.sizes().vec(), grad, parameter.value.scalar_type());
+  return std::max(refresh_bytes(i, grad), finish_bytes(i, grad));
 }
 
 // Leaves the fewest leading directions that hold the wanted share of the gradient's squares on every axis, all where they do not; returns
@@ -208,7 +252,7 @@ bool GaLore::begin_update(size_t i, const torch::Tensor& grad) {
   return false;
 }
 
-void GaLore::finish_update(size_t i, torch::Tensor projected, const StepTime& time) {
+void GaLore::finish_update(size_t i, const Subspace& subspace, torch::Tensor projected, const StepTime& time) {
   const auto& parameter = parameters_[i];
   const RuleItem item{.value = parameter.value,
                       .grad = std::move(projected),
@@ -219,7 +263,7 @@ void GaLore::finish_update(size_t i, torch::Tensor projected, const StepTime& ti
   auto step = rule_->step(item, true);
   if (options_.compat) step.direction = step.direction.to(torch::kBFloat16).to(torch::kFloat32);
   if (!step.keep_after && step.keep != 1.0) parameter.value.mul_(step.keep);
-  add_back(subspace_of(i), parameter.value, step.direction, -step.factor * options_.scale);
+  add_back(subspace, parameter.value, step.direction, -step.factor * options_.scale);
   if (step.keep_after && step.keep != 1.0) parameter.value.mul_(step.keep);
 }
 
@@ -239,7 +283,8 @@ void GaLore::move(std::span<const size_t> which, std::span<const torch::Tensor> 
     if (!parameters_[which[k]].matrix) {
       plain.push_back(plain_item(which[k], grads[k], time));
     } else if (begin_update(which[k], grads[k])) {
-      finish_update(which[k], project(subspace_of(which[k]), grads[k]), time);
+      const auto subspace = subspace_of(which[k]);
+      finish_update(which[k], subspace, project(subspace, grads[k]), time);
     }
   }
   rule_->move(plain);
@@ -265,7 +310,7 @@ void GaLore::update_accumulated(const StepTime& time) {
   for (size_t i = 0; i < sums_.size(); ++i) {
     if (!sums_[i].defined()) continue;
     if (parameters_[i].matrix) {
-      finish_update(i, sums_[i], time);
+      finish_update(i, subspace_of(i), sums_[i], time);
     } else {
       plain.push_back(plain_item(i, sums_[i], time));
     }

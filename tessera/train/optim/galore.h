@@ -40,6 +40,7 @@ class GaLore : public StatefulOptimizer {
   std::vector<std::string> clipped() const;
 
   std::vector<StateSlot> layout(size_t i) const override;
+  int64_t workspace_bytes(size_t i, torch::Dtype grad) const override;
 
   // In the subspace: the first micro-batch's gradient finds the basis where one is due, the others are projected on it. Exact for what lies
   // in the subspace, as projection is linear.
@@ -66,7 +67,9 @@ class GaLore : public StatefulOptimizer {
   void resize(size_t i, int64_t rank);
   std::vector<torch::Tensor> rotated_moments(size_t i, const Subspace& old, const Subspace& fresh);
   bool begin_update(size_t i, const torch::Tensor& grad);
-  void finish_update(size_t i, torch::Tensor projected, const StepTime& time);
+  void finish_update(size_t i, const Subspace& subspace, torch::Tensor projected, const StepTime& time);
+  int64_t refresh_bytes(size_t i, torch::Dtype grad) const;
+  int64_t finish_bytes(size_t i, torch::Dtype grad) const;
   RuleItem plain_item(size_t i, const torch::Tensor& grad, const StepTime& time);
 
   std::unique_ptr<UpdateRule> rule_;

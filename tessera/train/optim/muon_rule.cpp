@@ -29,4 +29,11 @@ RuleStep MuonUpdate::step(const RuleItem& item, bool /* owned */) const {
   return {newton_schulz(flat, options_.eps).reshape(grad.sizes()), item.lr * rate, kept_share(item)};
 }
 
+// The update, two iterates of it, and the Gram matrix with its polynomial.
+int64_t MuonUpdate::step_bytes(const std::vector<int64_t>& shape) const {
+  const int64_t elements = c10::multiply_integers(shape), rows = shape.front(),
+                side = std::min(rows, elements / std::max<int64_t>(1, rows));
+  return 4 * ((options_.nesterov ? 3 : 2) * elements + 2 * side * side);
+}
+
 }  // namespace tessera::train

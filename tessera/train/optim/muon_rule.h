@@ -24,6 +24,7 @@ class MuonUpdate : public UpdateRule {
   explicit MuonUpdate(const MuonOptions& options) : options_(options) {}
   std::vector<StateSlot> layout(const std::vector<int64_t>& shape) const override;
   RuleStep step(const RuleItem& item, bool owned) const override;
+  int64_t step_bytes(const std::vector<int64_t>& shape) const override;
 
  private:
   MuonOptions options_;

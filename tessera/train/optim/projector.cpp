@@ -1,5 +1,6 @@
 #include "tessera/train/optim/projector.h"
 
+#include <cmath>
 #include <numeric>
 
 #include "tessera/base/error.h"
@@ -54,6 +55,17 @@ torch::Tensor project(const Subspace& subspace, const torch::Tensor& grad) {
   return x;
 }
 
+int64_t project_bytes(const ProjectorOptions& options, const std::vector<int64_t>& shape, torch::Dtype grad) {
+  const int64_t elements = c10::multiply_integers(shape);
+  if (shape.size() > 2) return 12 * elements;  // a float32 copy, and one more turned for each product
+  const auto axes = projected_axes(options, shape);
+  const auto small = projected_shape(options, shape);
+  const int64_t first = elements / shape[axes.front()] * small[axes.front()];
+  return (grad == torch::kFloat32 ? 0 : 4 * elements) + 4 * first + (axes.size() > 1 ? 4 * small[0] * small[1] : 0);
+}
+
+static constexpr int64_t rows_at_once = 256;
+
 void add_back(const Subspace& subspace, const torch::Tensor& value, const torch::Tensor& coordinates, double alpha) {
   if (value.dim() > 2) {
     auto x = coordinates;
@@ -72,12 +84,18 @@ void add_back(const Subspace& subspace, const torch::Tensor& value, const torch:
     value.addmm_(left, right);
     return;
   }
-  constexpr int64_t rows = 256;  // bfloat16 weights: the sum is formed in float32, some rows at a time
-  for (int64_t i = 0; i < value.size(0); i += rows) {
-    const int64_t n = std::min(rows, value.size(0) - i);
+  for (int64_t i = 0; i < value.size(0); i += rows_at_once) {  // bfloat16 weights: the sum is formed in float32
+    const int64_t n = std::min(rows_at_once, value.size(0) - i);
     auto part = value.narrow(0, i, n);
     part.copy_(torch::addmm(part.to(torch::kFloat32), left.narrow(0, i, n), right));
   }
+}
+
+int64_t add_back_bytes(const ProjectorOptions& options, const std::vector<int64_t>& shape, torch::Dtype value) {
+  if (shape.size() > 2) return 12 * c10::multiply_integers(shape);
+  const auto small = projected_shape(options, shape);
+  const int64_t left = projected_axes(options, shape).size() > 1 ? 4 * shape[0] * small[1] : 0;
+  return 4 * small[0] * small[1] + left + (value == torch::kFloat32 ? 0 : 8 * std::min(rows_at_once, shape[0]) * shape[1]);
 }
 
 namespace {
@@ -88,14 +106,13 @@ torch::Tensor orthonormal(const torch::Tensor& y) { return std::get<0>(torch::li
 // Columns that span those of y, well apart from each other though not orthogonal: the rows of L of an LU decomposition, put back into their
 // places. Four times cheaper than orthonormal columns, and as good between two power iterations.
 torch::Tensor separated(const torch::Tensor& y) {
-  const auto [lu, pivots] = torch::linalg_lu_factor(y);
+  auto [lower, pivots] = torch::linalg_lu_factor(y);
   std::vector<int64_t> order(static_cast<size_t>(y.size(0)));
   std::iota(order.begin(), order.end(), int64_t{0});
   const auto swaps = pivots.cpu();
   for (int64_t i = 0; i < swaps.numel(); ++i)
     std::swap(order[static_cast<size_t>(i)], order[static_cast<size_t>(swaps.data_ptr<int32_t>()[i] - 1)]);
-  auto lower = lu.tril(-1);
-  lower.diagonal().fill_(1.0);
+  lower.tril_(-1).diagonal().fill_(1.0);
   return torch::empty_like(lower).index_copy_(0, torch::tensor(order, torch::kInt64).to(y.device()), lower);
 }
 
@@ -104,55 +121,116 @@ torch::Tensor separated(const torch::Tensor& y) {
 torch::Tensor exact_directions(const torch::Tensor& grad, int64_t axis, int64_t r) {
   const bool right = grad.dim() == 2 && axis == 1;
   const auto x = right ? grad : grad.movedim(axis, 0).reshape({grad.size(axis), -1});
-  const auto [u, s, vh] = torch::linalg_svd(x.to(torch::kFloat32), false);
+  const auto [u, s, vh] = torch::linalg_svd(x, false);
   return (right ? vh.t() : u).narrow(1, 0, r).contiguous();
+}
+
+// Each *_bytes says what the function above it takes at most while it runs, its result included: live tensors and LAPACK's work, but for
+// what grows with one side alone. x: [p, q].
+int64_t exact_bytes(int64_t p, int64_t q) {
+  const int64_t k = std::min(p, q);
+  return 4 * (k * (p + q) + p * q + 4 * k * k);  // U and V, a copy of x, the work of gesdd
 }
 
 // By the smaller Gram matrix in float64. Where that is the other side's, its vectors are carried over and made orthonormal.
 torch::Tensor gram_directions(const torch::Tensor& x, int64_t r) {
-  const auto wide = x.to(torch::kDouble);
   const bool own = x.size(0) <= x.size(1);
-  const auto gram = own ? torch::mm(wide, wide.t()) : torch::mm(wide.t(), wide);
+  const auto gram = [&] {
+    const auto wide = x.to(torch::kDouble);
+    return own ? torch::mm(wide, wide.t()) : torch::mm(wide.t(), wide);
+  }();
   const auto vectors = std::get<1>(torch::linalg_eigh(gram));
   const auto top = vectors.narrow(1, vectors.size(1) - r, r).flip(1);
-  return (own ? top : orthonormal(torch::mm(wide, top))).to(torch::kFloat32).contiguous();
+  if (own) return top.to(torch::kFloat32);
+  const auto carried = torch::mm(x.to(torch::kDouble), top);
+  return orthonormal(carried).to(torch::kFloat32).contiguous();
 }
 
-// Halko, Martinsson and Tropp (2011), algorithms 4.4 and 5.1: a range of r + 8 columns by two power iterations, and its best r.
-torch::Tensor randomized_directions(const torch::Tensor& x, int64_t r, const torch::Tensor& previous, uint64_t seed) {
-  const int64_t columns = std::min(r + 8, std::min(x.size(0), x.size(1)));
+int64_t gram_bytes(int64_t p, int64_t q, int64_t r) {
+  const int64_t k = std::min(p, q);
+  const int64_t forming = 8 * (p * q + k * k), solving = 48 * k * k;  // the Gram matrix, its vectors, the work of syevd and within it
+  const int64_t carrying = p <= q ? 0 : 8 * (2 * k * k + k * r + p * r + std::max(p * q, 2 * p * r));
+  return std::max({forming, solving, carrying});
+}
+
+// Where the range finder begins: the columns of the previous basis, random ones beside them.
+torch::Tensor first_range(const torch::Tensor& x, int64_t columns, const torch::Tensor& previous, uint64_t seed) {
   const int64_t known = previous.defined() ? std::min(previous.size(1), columns) : 0;
   RandomStream stream(seed, "subspace");
   auto fresh = torch::empty({x.size(0), columns - known});
   for (auto& each : std::span(fresh.data_ptr<float>(), fresh.numel())) each = static_cast<float>(2.0 * stream.uniform() - 1.0);
-  auto range = known > 0 ? torch::cat({previous.narrow(1, 0, known), fresh.to(x.device())}, 1) : fresh.to(x.device());
+  return known > 0 ? torch::cat({previous.narrow(1, 0, known), fresh.to(x.device())}, 1) : fresh.to(x.device());
+}
+
+int64_t range_columns(int64_t p, int64_t q, int64_t r) { return std::min({r + 8, p, q}); }
+
+// Halko, Martinsson and Tropp (2011), algorithms 4.4 and 5.1: a range of r + 8 columns by two power iterations, and its best r.
+torch::Tensor randomized_directions(const torch::Tensor& x, int64_t r, const torch::Tensor& previous, uint64_t seed) {
+  const int64_t columns = range_columns(x.size(0), x.size(1), r);
+  auto range = first_range(x, columns, previous, seed);
   for (const bool last : {false, true}) {
     const auto image = torch::mm(x, separated(torch::mm(x.t(), range)));
     range = last ? orthonormal(image) : separated(image);
   }
-  const auto small = torch::mm(range.t(), x).to(torch::kDouble);  // [columns, q]
-  const auto vectors = std::get<1>(torch::linalg_eigh(torch::mm(small, small.t())));
+  const auto gram = [&] {
+    const auto small = torch::mm(range.t(), x).to(torch::kDouble);  // [columns, q]
+    return torch::mm(small, small.t());
+  }();
+  const auto vectors = std::get<1>(torch::linalg_eigh(gram));
   return torch::mm(range, vectors.narrow(1, columns - r, r).flip(1).to(torch::kFloat32)).contiguous();
+}
+
+int64_t randomized_bytes(int64_t p, int64_t q, int64_t r) {
+  const int64_t c = range_columns(p, q, r), range = 4 * p * c;
+  const int64_t back = range + 12 * q * c;                                    // the product, its factors, what is separated
+  const int64_t there = range + 12 * p * c;                                   // the image, its factors, what is separated
+  const int64_t last = range + 8 * p * c + 4 * c * c;                         // the image, Q and R
+  const int64_t forming = range + std::max(12 * q * c, 8 * (q * c + c * c));  // the small matrix in float32 and float64; its Gram matrix
+  const int64_t solving = range + 48 * c * c;                                 // as in gram_bytes
+  const int64_t choosing = range + 16 * c * c + 12 * c * r + 4 * p * r;       // the best vectors twice, and the basis
+  return std::max({back, there, last, forming, solving, choosing});
+}
+
+// Without a temporary of its size.
+bool all_finite(const torch::Tensor& t) {
+  if (t.numel() == 0) return true;
+  const auto [low, high] = torch::aminmax(t);
+  return std::isfinite(low.item<double>()) && std::isfinite(high.item<double>());
 }
 
 }  // namespace
 
 torch::Tensor top_directions(const torch::Tensor& grad, int64_t axis, int64_t rank, Svd svd, const torch::Tensor& previous, uint64_t seed) {
   torch::NoGradGuard no_grad;
-  const auto x = grad.to(torch::kFloat32).movedim(axis, 0).reshape({grad.size(axis), -1});
-  if (!x.isfinite().all().item<bool>()) return {};
+  if (!all_finite(grad)) return {};
+  const auto wide = grad.to(torch::kFloat32), x = wide.movedim(axis, 0).reshape({grad.size(axis), -1});
   const int64_t most = std::min(x.size(0), x.size(1)), r = std::min(rank, most);
   for (const Svd way : {svd, Svd::gram}) {
     try {
-      auto basis = way == Svd::exact  ? exact_directions(grad, axis, r)
+      auto basis = way == Svd::exact  ? exact_directions(wide, axis, r)
                    : way == Svd::gram ? gram_directions(x, r)
                                       : randomized_directions(x, r, previous, seed);
-      if (basis.isfinite().all().item<bool>()) return basis;
+      if (all_finite(basis)) return basis;
     } catch (const c10::Error&) {
       continue;  // a decomposition that did not converge: the next way, then the old basis
     }
   }
   return {};
+}
+
+int64_t search_bytes(const std::vector<int64_t>& shape, int64_t axis, int64_t rank, Svd svd, torch::Dtype grad) {
+  const int64_t elements = c10::multiply_integers(shape), p = shape.at(axis), q = elements / p, r = std::min({rank, p, q});
+  const int64_t copies = (grad == torch::kFloat32 ? 0 : 4 * elements) + (shape.size() > 2 && axis > 0 ? 4 * elements : 0);
+  const bool as_it_lies = shape.size() == 2 && axis == 1;
+  switch (svd) {
+    case Svd::exact:
+      return copies + (as_it_lies ? exact_bytes(q, p) : exact_bytes(p, q));
+    case Svd::gram:
+      return copies + gram_bytes(p, q, r);
+    case Svd::randomized:
+      break;
+  }
+  return copies + randomized_bytes(p, q, r);
 }
 
 double subspace_overlap(const torch::Tensor& a, const torch::Tensor& b) {

@@ -42,6 +42,12 @@ void add_back(const Subspace& subspace, const torch::Tensor& value, const torch:
 // nothing converges.
 torch::Tensor top_directions(const torch::Tensor& grad, int64_t axis, int64_t rank, Svd svd, const torch::Tensor& previous, uint64_t seed);
 
+// What these take at most while they run, in bytes, results included, from shapes alone: float32 copies of the gradient, Gram matrices, the
+// factors of a decomposition and LAPACK's work. Exact but for what grows with one side alone; a search that falls back takes gram's.
+int64_t search_bytes(const std::vector<int64_t>& shape, int64_t axis, int64_t rank, Svd svd, torch::Dtype grad);  // top_directions
+int64_t project_bytes(const ProjectorOptions& options, const std::vector<int64_t>& shape, torch::Dtype grad);
+int64_t add_back_bytes(const ProjectorOptions& options, const std::vector<int64_t>& shape, torch::Dtype value);
+
 // Mean squared cosine of the principal angles between two bases: 1 for one subspace, r / size for chance.
 double subspace_overlap(const torch::Tensor& a, const torch::Tensor& b);
 
@@ -49,5 +55,8 @@ double subspace_overlap(const torch::Tensor& a, const torch::Tensor& b);
 std::vector<StateSlot> basis_slots(const std::string& name, const std::vector<int64_t>& shape, ProjectorDtype dtype);
 void store_basis(const torch::Tensor& basis, ProjectorDtype dtype, std::span<torch::Tensor> slots);
 torch::Tensor read_basis(const std::vector<int64_t>& shape, ProjectorDtype dtype, std::span<const torch::Tensor> slots);
+// What both take at most for n values while they run, in bytes; a basis that was read keeps 4 n of it unless it lies in float32.
+int64_t store_basis_bytes(int64_t n, ProjectorDtype dtype);
+int64_t read_basis_bytes(int64_t n, ProjectorDtype dtype);
 
 }  // namespace tessera::train

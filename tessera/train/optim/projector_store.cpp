@@ -46,6 +46,11 @@ void store_basis(const torch::Tensor& basis, ProjectorDtype dtype, std::span<tor
   slots[0].narrow(0, 0, n / 2).add_(codes.slice(0, 1, n, 2).mul(16));
 }
 
+int64_t store_basis_bytes(int64_t n, ProjectorDtype dtype) {
+  const bool codes = dtype == ProjectorDtype::int8 || dtype == ProjectorDtype::int4;
+  return codes ? 13 * n : 0;  // the filled copy, its distance from the lowest and the quotient, the codes
+}
+
 torch::Tensor read_basis(const std::vector<int64_t>& shape, ProjectorDtype dtype, std::span<const torch::Tensor> slots) {
   if (dtype == ProjectorDtype::float32) return slots[0];
   if (dtype == ProjectorDtype::bfloat16) return slots[0].to(torch::kFloat32);
@@ -58,6 +63,20 @@ torch::Tensor read_basis(const std::vector<int64_t>& shape, ProjectorDtype dtype
   wide.narrow(0, 0, n).copy_(codes);
   wide = wide.view({blocks, basis_block}).mul(slots[1].unsqueeze(1)).add_(slots[2].unsqueeze(1));
   return wide.view({-1}).narrow(0, 0, n).view(shape);
+}
+
+int64_t read_basis_bytes(int64_t n, ProjectorDtype dtype) {
+  switch (dtype) {
+    case ProjectorDtype::float32:
+      return 0;
+    case ProjectorDtype::bfloat16:
+      return 4 * n;
+    case ProjectorDtype::int8:
+      return 8 * n;
+    case ProjectorDtype::int4:
+      break;
+  }
+  return 9 * n;  // the codes of a byte each beside
 }
 
 }  // namespace tessera::train

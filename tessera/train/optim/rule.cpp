@@ -17,6 +17,12 @@ void UpdateRule::move(std::span<const RuleItem> items) const {
   for (const auto& item : items) take_step(item.value, step(item, false));
 }
 
+// The gradient in float32 with the step; then the direction with values of another type in float32, before and after the move.
+int64_t UpdateRule::move_bytes(const std::vector<int64_t>& shape, torch::Dtype grad, torch::Dtype value) const {
+  const int64_t numbers = 4 * c10::multiply_integers(shape), copy = grad == torch::kFloat32 ? 0 : numbers, step = copy + step_bytes(shape);
+  return value == torch::kFloat32 ? step : std::max(step, std::min(step, numbers) + 2 * numbers);
+}
+
 RuleOptimizer::RuleOptimizer(std::vector<Parameter> parameters, std::unique_ptr<UpdateRule> rule, std::unique_ptr<UpdateRule> matrix_rule)
     : StatefulOptimizer(std::move(parameters)), rule_(std::move(rule)), matrix_rule_(std::move(matrix_rule)) {}
 
@@ -24,6 +30,11 @@ std::vector<StateSlot> RuleOptimizer::layout(size_t i) const {
   auto slots = rule_of(i).layout(parameters_.at(i).value.sizes().vec());
   slots.insert(slots.begin(), step_slot());
   return slots;
+}
+
+int64_t RuleOptimizer::workspace_bytes(size_t i, torch::Dtype grad) const {
+  const auto& value = parameters_.at(i).value;
+  return rule_of(i).move_bytes(value.sizes().vec(), grad, value.scalar_type());
 }
 
 void RuleOptimizer::move(std::span<const size_t> which, std::span<const torch::Tensor> grads, const StepTime& time) {

@@ -33,6 +33,10 @@ class UpdateRule {
   virtual RuleStep step(const RuleItem& item, bool owned) const = 0;
   // Moves the values. By default one step() at a time; a rule with a kernel does all in one pass.
   virtual void move(std::span<const RuleItem> items) const;
+  // What step() of a float32 gradient that it owns takes while it runs, the direction included where that is not the gradient's memory; and
+  // what move() of a whole tensor takes. Bytes, from shapes alone.
+  virtual int64_t step_bytes(const std::vector<int64_t>& shape) const = 0;
+  virtual int64_t move_bytes(const std::vector<int64_t>& shape, torch::Dtype grad, torch::Dtype value) const;
   // The moments as float32 (m, v), for rotation into another basis; empty where a rule has none that could be rotated.
   virtual std::vector<torch::Tensor> moments(std::span<torch::Tensor> /* state */) const { return {}; }
   virtual void set_moments(std::span<torch::Tensor> /* state */, const std::vector<torch::Tensor>& /* moments */) const {}
@@ -51,6 +55,7 @@ class RuleOptimizer : public StatefulOptimizer {
   RuleOptimizer(std::vector<Parameter> parameters, std::unique_ptr<UpdateRule> rule, std::unique_ptr<UpdateRule> matrix_rule = nullptr);
 
   std::vector<StateSlot> layout(size_t i) const override;
+  int64_t workspace_bytes(size_t i, torch::Dtype grad) const override;
 
  protected:
   void move(std::span<const size_t> which, std::span<const torch::Tensor> grads, const StepTime& time) override;

@@ -15,6 +15,10 @@ RuleStep SgdUpdate::step(const RuleItem& item, bool /* owned */) const {
   return {nesterov_ ? grad.add(buffer, momentum_) : buffer, item.lr, kept_share(item)};
 }
 
+int64_t SgdUpdate::step_bytes(const std::vector<int64_t>& shape) const {
+  return momentum_ != 0.0 && nesterov_ ? 4 * c10::multiply_integers(shape) : 0;
+}
+
 std::vector<StateSlot> LionUpdate::layout(const std::vector<int64_t>& shape) const { return {{"exp_avg", shape}}; }
 
 RuleStep LionUpdate::step(const RuleItem& item, bool /* owned */) const {
@@ -24,5 +28,7 @@ RuleStep LionUpdate::step(const RuleItem& item, bool /* owned */) const {
   average.lerp_(grad, 1.0 - beta2_);
   return {direction, item.lr, kept_share(item)};
 }
+
+int64_t LionUpdate::step_bytes(const std::vector<int64_t>& shape) const { return 4 * c10::multiply_integers(shape); }
 
 }  // namespace tessera::train

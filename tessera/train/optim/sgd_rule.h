@@ -11,6 +11,7 @@ class SgdUpdate : public UpdateRule {
   SgdUpdate(double momentum, bool nesterov) : momentum_(momentum), nesterov_(nesterov) {}
   std::vector<StateSlot> layout(const std::vector<int64_t>& shape) const override;
   RuleStep step(const RuleItem& item, bool owned) const override;
+  int64_t step_bytes(const std::vector<int64_t>& shape) const override;
 
  private:
   double momentum_;
@@ -23,6 +24,7 @@ class LionUpdate : public UpdateRule {
   LionUpdate(double beta1, double beta2) : beta1_(beta1), beta2_(beta2) {}
   std::vector<StateSlot> layout(const std::vector<int64_t>& shape) const override;
   RuleStep step(const RuleItem& item, bool owned) const override;
+  int64_t step_bytes(const std::vector<int64_t>& shape) const override;
 
  private:
   double beta1_, beta2_;

@@ -110,6 +110,8 @@ void ShardedOptimizer::load_state(size_t i, const StateTensors& state) {
 
 int64_t ShardedOptimizer::state_bytes(size_t i) const { return mine(i) ? whole_->state_bytes(i) : 0; }
 
+int64_t ShardedOptimizer::workspace_bytes(size_t i, torch::Dtype grad) const { return mine(i) ? whole_->workspace_bytes(i, grad) : 0; }
+
 void ShardedOptimizer::gather_states() {
   torch::NoGradGuard no_grad;
   gathered_.clear();

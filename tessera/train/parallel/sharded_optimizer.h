@@ -28,7 +28,8 @@ class ShardedOptimizer : public Optimizer {
   StateTensors state(size_t i) const override;
   // Of a parameter that another rank owns: does nothing, so every rank may load a whole checkpoint.
   void load_state(size_t i, const StateTensors& state) override;
-  int64_t state_bytes(size_t i) const override;  // 0 for parameters that another rank owns
+  int64_t state_bytes(size_t i) const override;                         // 0 for parameters that another rank owns
+  int64_t workspace_bytes(size_t i, torch::Dtype grad) const override;  // and this
 
   // Every rank calls it before a save: rank 0 then has all states, beside its own, until release_states().
   void gather_states();
