@@ -19,13 +19,13 @@ torch::Tensor merged(const torch::Tensor& out) { return out.view({out.size(0), o
 
 struct Attention : torch::autograd::Function<Attention> {
   static torch::Tensor forward(AutogradContext* ctx, const torch::Tensor& q, const torch::Tensor& k, const torch::Tensor& v, double scale,
-                               const torch::Tensor& low) {
-    const auto pass = attention_forward(q, k, v, scale, low);
-    ctx->save_for_backward({q, k, v, pass.out, pass.log_sum, low});
+                               const torch::Tensor& low, const torch::Tensor& slopes) {
+    const auto pass = attention_forward(q, k, v, scale, low, slopes);
+    ctx->save_for_backward({q, k, v, pass.out, pass.log_sum, low, slopes});
     ctx->saved_data["scale"] = scale;
     return merged(pass.out);
   }
-  static variable_list backward(AutogradContext* ctx, const variable_list& slopes) {
+  static variable_list backward(AutogradContext* ctx, const variable_list& dy) {
     const auto saved = ctx->get_saved_variables();
     const auto like = [](const torch::Tensor& t) { return turned(torch::empty(turned(t).sizes(), t.options().requires_grad(false))); };
     const auto dq = like(saved[0]), dk = like(saved[1]), dv = like(saved[2]);
@@ -35,9 +35,10 @@ struct Attention : torch::autograd::Function<Attention> {
                         .out = saved[3],
                         .log_sum = saved[4],
                         .low = saved[5],
+                        .slopes = saved[6],
                         .scale = ctx->saved_data["scale"].toDouble()},
-                       slopes[0], dq, dk, dv);
-    return {dq, dk, dv, {}, {}};
+                       dy[0], dq, dk, dv);
+    return {dq, dk, dv, {}, {}, {}};
   }
 };
 
@@ -73,6 +74,7 @@ struct RotaryAttention : torch::autograd::Function<RotaryAttention> {
                         .out = saved[2],
                         .log_sum = saved[3],
                         .low = saved[4],
+                        .slopes = {},
                         .scale = ctx->saved_data["scale"].toDouble()},
                        slopes[0], part.q(gradient), part.k(gradient), part.v(gradient));
     const auto back = part.rotated(gradient);
@@ -105,13 +107,17 @@ bool attention_takes(const torch::Tensor& q, const torch::Tensor& k, const torch
          v.size(1) == k.size(1) && q.size(1) % k.size(1) == 0;
 }
 
-torch::Tensor attention(const torch::Tensor& q, const torch::Tensor& k, const torch::Tensor& v, double scale, const torch::Tensor& low) {
+torch::Tensor attention(const torch::Tensor& q, const torch::Tensor& k, const torch::Tensor& v, double scale, const torch::Tensor& low,
+                        const torch::Tensor& slopes) {
   if (!attention_takes(q, k, v)) {
     throw InputError("attention of q {}, k {}, v {}; expected float32 or bfloat16 [B, H, T, e] and [B, K, S, e] on the CPU, T from {} to S",
                      tensor::shape_text(q.sizes()), tensor::shape_text(k.sizes()), tensor::shape_text(v.sizes()), attention_least);
   }
   check_low(low, q.size(0), q.size(2));
-  return Attention::apply(q, k, v, scale, low_or_zero(low, q.size(2)));
+  if (slopes.defined() && (slopes.scalar_type() != torch::kFloat32 || slopes.dim() != 1 || slopes.size(0) != q.size(1))) {
+    throw InputError("the slopes of {} heads are {}; expected one float32 number a head", q.size(1), tensor::shape_text(slopes.sizes()));
+  }
+  return Attention::apply(q, k, v, scale, low_or_zero(low, q.size(2)), slopes.defined() ? slopes.contiguous() : torch::zeros({q.size(1)}));
 }
 
 bool rotary_attention_takes(const torch::Tensor& joined, int64_t heads) {

@@ -15,10 +15,11 @@ constexpr int64_t attention_least = 48;  // queries from which it is faster than
 bool attention_takes(const torch::Tensor& q, const torch::Tensor& k, const torch::Tensor& v);
 
 // softmax(q k^T * scale) v, [B, T, H * e] dense, differentiable in q, k and v. Query i sees the keys low[b, i] .. S - T + i, and itself at
-// least; low: [B or 1, T] int32, all zero when undefined. Accuracy of float32 sums; InputError on other shapes.
+// least; low: [B or 1, T] int32, all zero when undefined. With slopes [H] float32 (ALiBi) the score of query i and key s is
+// slope * (s - (S - T + i)) higher. Accuracy of float32 sums; InputError on other shapes.
 // Memory: 8 * B * K * S * e bytes, and 256 * S bytes a thread; with the gradient 40 * max(S, T) * e bytes a thread.
-torch::Tensor attention(const torch::Tensor& q, const torch::Tensor& k, const torch::Tensor& v, double scale,
-                        const torch::Tensor& low = {});
+torch::Tensor attention(const torch::Tensor& q, const torch::Tensor& k, const torch::Tensor& v, double scale, const torch::Tensor& low = {},
+                        const torch::Tensor& slopes = {});
 
 // The same of tokens on themselves, from one projection: joined [B, T, H + 2 K, e] holds the heads of q, k and v one behind another; q and
 // k are turned by rotary.h's table first. Its gradient is written in the place of joined's, without a copy of any part.

@@ -50,10 +50,10 @@ struct HeadRows {
 
 // What every query sees, padded to whole tiles: [B or 1, tiles * 64].
 struct Sight {
-  torch::Tensor low, high;
+  torch::Tensor low, high, slopes;
   int64_t batches;
 
-  Sight(const torch::Tensor& given, int64_t queries, int64_t keys) {
+  Sight(const torch::Tensor& given, const torch::Tensor& of_heads, int64_t queries, int64_t keys) : slopes(of_heads) {
     const int64_t padded = tiles_of(queries) * kTile;
     batches = given.size(0);
     low = torch::zeros({batches, padded}, torch::kInt32);
@@ -61,13 +61,13 @@ struct Sight {
     low.narrow(1, 0, queries).copy_(given);
     high.narrow(1, 0, queries).copy_(torch::arange(keys - queries, keys, torch::kInt32));
   }
-  TileSight tile(int64_t b, int64_t index) const {
+  TileSight tile(int64_t b, int64_t h, int64_t index) const {
     return {low.const_data_ptr<int32_t>() + (batches == 1 ? 0 : b) * low.size(1) + index * kTile,
-            high.const_data_ptr<int32_t>() + index * kTile};
+            high.const_data_ptr<int32_t>() + index * kTile, slopes.defined() ? slopes.const_data_ptr<float>()[h] : 0.0F};
   }
   // The first tile of keys that a tile of queries sees, and the one after the last.
   std::pair<int64_t, int64_t> tiles(int64_t b, int64_t index) const {
-    const auto sight = tile(b, index);
+    const auto sight = tile(b, 0, index);
     int32_t first = INT32_MAX, last = 0;
     for (int64_t r = 0; r < kTile && sight.high[r] >= 0; ++r) first = std::min(first, sight.low[r]), last = std::max(last, sight.high[r]);
     return {first / kTile, last / kTile + 1};
@@ -139,7 +139,7 @@ struct Gradient {
   void pair(GradientMemory& m, int64_t b, int64_t h, int64_t i, int64_t j) const {
     const int64_t size = kTile * s.width, e = s.width;
     tile_product(kTile, kTile, e, m.key + j * size, m.query_turned + i * size, m.weights, false);
-    tile_weights(m.weights, static_cast<int32_t>(j * kTile), sight.tile(b, i),
+    tile_weights(m.weights, static_cast<int32_t>(j * kTile), sight.tile(b, h, i),
                  log_sum + ((b * s.heads + h) * tiles_of(s.queries) + i) * kTile);
     tile_product(kTile, e, kTile, m.weights, m.slope + i * size, m.dv + j * size, true);
     tile_product(kTile, kTile, e, m.value + j * size, m.slope_turned + i * size, m.slopes, false);
@@ -182,9 +182,9 @@ bool attention_has_products() { return false; }
 #endif
 
 AttentionPass attention_forward(const torch::Tensor& q, const torch::Tensor& k, const torch::Tensor& v, double scale,
-                                const torch::Tensor& low) {
+                                const torch::Tensor& low, const torch::Tensor& slopes) {
   const Shape s(q, k);
-  const Sight sight(low, s.queries, s.keys);
+  const Sight sight(low, slopes, s.queries, s.keys);
   const auto out = torch::empty({s.batch, s.queries, s.heads, s.width}, q.options().requires_grad(false));
   const auto log_sum = torch::empty({s.batch, s.heads, tiles_of(s.queries) * kTile});
   const HeadRows queries(q), to(out.transpose(1, 2));
@@ -200,7 +200,7 @@ AttentionPass attention_forward(const torch::Tensor& q, const torch::Tensor& k, 
       tile_rows(queries.tile(b, h, i), static_cast<float>(scale), query);
       for (int64_t j = first; j < last; ++j)
         tile_product(kTile, kTile, s.width, query, keys + (kv + j) * size, scores + (j - first) * kTile * kTile, false);
-      tiles_softmax(scores, last - first, static_cast<int32_t>(first * kTile), sight.tile(b, i), top, total);
+      tiles_softmax(scores, last - first, static_cast<int32_t>(first * kTile), sight.tile(b, h, i), top, total);
       for (int64_t j = first; j < last; ++j)
         tile_product(kTile, s.width, kTile, scores + (j - first) * kTile * kTile, values + (kv + j) * size, sum, j > first);
       float* logs = data_of(log_sum) + item * kTile;
@@ -208,13 +208,13 @@ AttentionPass attention_forward(const torch::Tensor& q, const torch::Tensor& k, 
       tile_store(sum, false, total, to.tile(b, h, i));
     }
   });
-  return {.q = q, .k = k, .v = v, .out = out, .log_sum = log_sum, .low = low, .scale = scale};
+  return {.q = q, .k = k, .v = v, .out = out, .log_sum = log_sum, .low = low, .slopes = slopes, .scale = scale};
 }
 
 void attention_backward(const AttentionPass& pass, const torch::Tensor& dout, const torch::Tensor& dq, const torch::Tensor& dk,
                         const torch::Tensor& dv) {
   const Shape s(pass.q, pass.k);
-  const Sight sight(pass.low, s.queries, s.keys);
+  const Sight sight(pass.low, pass.slopes, s.queries, s.keys);
   const auto slope = dout.contiguous().view(pass.out.sizes());
   const Gradient gradient{.s = s,
                           .q = HeadRows(pass.q),

@@ -62,9 +62,22 @@ void tile_to_rows(const float* from, bool turned, const float* factor, const Til
   return to.bf16 ? tile_store_of<Bf16Bits>(from, turned, factor, to) : tile_store_of<float>(from, turned, factor, to);
 }
 
-void softmax_of_tiles(float* scores, int64_t tiles, int32_t first, const TileSight& sight, float* top, float* sum) {
-  const hn::ScalableTag<float> d;
-  const hn::RebindToSigned<decltype(d)> whole;
+using Scores = hn::ScalableTag<float>;
+using Keys = hn::RebindToSigned<Scores>;
+
+// Scores with the slope's share, if there is a slope.
+template <bool kSloped>
+hn::Vec<Scores> sloped(hn::Vec<Scores> score, [[maybe_unused]] float slope, [[maybe_unused]] hn::Vec<Keys> key,
+                       [[maybe_unused]] hn::Vec<Keys> query) {
+  const Scores d;
+  if constexpr (kSloped) return hn::MulAdd(hn::Set(d, slope), hn::ConvertTo(d, hn::Sub(key, query)), score);
+  return score;
+}
+
+template <bool kSloped>
+void softmax_of_tiles_as(float* scores, int64_t tiles, int32_t first, const TileSight& sight, float* top, float* sum) {
+  const Scores d;
+  const Keys whole;
   const auto lanes = static_cast<int64_t>(hn::Lanes(d));
   for (int64_t r = 0; r < kTile; ++r) {
     const auto low = hn::Set(whole, sight.low[r]), high = hn::Set(whole, sight.high[r]), step = hn::Set(whole, static_cast<int32_t>(lanes));
@@ -74,7 +87,7 @@ void softmax_of_tiles(float* scores, int64_t tiles, int32_t first, const TileSig
     for (int64_t t = 0; t < tiles; ++t) {
       const float* row = scores + (t * kTile + r) * kTile;
       for (int64_t j = 0; j < kTile; j += lanes, key = hn::Add(key, step))
-        best = hn::Max(best, hn::IfThenElse(hidden(key), best, hn::LoadU(d, row + j)));
+        best = hn::Max(best, hn::IfThenElse(hidden(key), best, sloped<kSloped>(hn::LoadU(d, row + j), sight.slope, key, high)));
     }
     const auto shift = hn::MaxOfLanes(d, best);
     auto total = hn::Zero(d);
@@ -82,7 +95,8 @@ void softmax_of_tiles(float* scores, int64_t tiles, int32_t first, const TileSig
     for (int64_t t = 0; t < tiles; ++t) {
       float* row = scores + (t * kTile + r) * kTile;
       for (int64_t j = 0; j < kTile; j += lanes, key = hn::Add(key, step)) {
-        const auto weight = hn::IfThenZeroElse(hidden(key), hn::Exp(d, hn::Sub(hn::LoadU(d, row + j), shift)));
+        const auto score = sloped<kSloped>(hn::LoadU(d, row + j), sight.slope, key, high);
+        const auto weight = hn::IfThenZeroElse(hidden(key), hn::Exp(d, hn::Sub(score, shift)));
         hn::StoreU(weight, d, row + j);
         total = hn::Add(total, weight);
       }
@@ -92,19 +106,32 @@ void softmax_of_tiles(float* scores, int64_t tiles, int32_t first, const TileSig
   }
 }
 
-void weights_of_tile(float* scores, int32_t first, const TileSight& sight, const float* log_sum) {
-  const hn::ScalableTag<float> d;
-  const hn::RebindToSigned<decltype(d)> whole;
+void softmax_of_tiles(float* scores, int64_t tiles, int32_t first, const TileSight& sight, float* top, float* sum) {
+  return sight.slope == 0.0F ? softmax_of_tiles_as<false>(scores, tiles, first, sight, top, sum)
+                             : softmax_of_tiles_as<true>(scores, tiles, first, sight, top, sum);
+}
+
+template <bool kSloped>
+void weights_of_tile_as(float* scores, int32_t first, const TileSight& sight, const float* log_sum) {
+  const Scores d;
+  const Keys whole;
   const auto lanes = static_cast<int64_t>(hn::Lanes(d));
   for (int64_t r = 0; r < kTile; ++r) {
     const auto key = hn::Set(whole, first + static_cast<int32_t>(r));
     for (int64_t j = 0; j < kTile; j += lanes) {
       float* at = scores + r * kTile + j;
-      const auto hidden = hn::Or(hn::Gt(hn::LoadU(whole, sight.low + j), key), hn::Gt(key, hn::LoadU(whole, sight.high + j)));
-      const auto weight = hn::Exp(d, hn::Sub(hn::LoadU(d, at), hn::LoadU(d, log_sum + j)));
+      const auto high = hn::LoadU(whole, sight.high + j);
+      const auto hidden = hn::Or(hn::Gt(hn::LoadU(whole, sight.low + j), key), hn::Gt(key, high));
+      const auto score = sloped<kSloped>(hn::LoadU(d, at), sight.slope, key, high);
+      const auto weight = hn::Exp(d, hn::Sub(score, hn::LoadU(d, log_sum + j)));
       hn::StoreU(hn::IfThenZeroElse(hn::RebindMask(d, hidden), weight), d, at);
     }
   }
+}
+
+void weights_of_tile(float* scores, int32_t first, const TileSight& sight, const float* log_sum) {
+  return sight.slope == 0.0F ? weights_of_tile_as<false>(scores, first, sight, log_sum)
+                             : weights_of_tile_as<true>(scores, first, sight, log_sum);
 }
 
 void slopes_of_tile(const float* weights, const float* mean, float* slopes) {

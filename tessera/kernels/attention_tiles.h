@@ -20,13 +20,15 @@ void tile_rows(const TileRows& job, float scale, float* to);
 // to [width, 64]: the same, turned.
 void tile_columns(const TileRows& job, float scale, float* to);
 
-// Which keys the 64 queries of a tile see: key s when low[i] <= s <= high[i]. A query that is not there has high < low.
+// Which keys the 64 queries of a tile see: key s when low[i] <= s <= high[i]. A query that is not there has high < low. Scores of key s
+// rise by slope * (s - high[i]).
 struct TileSight {
   const int32_t *low, *high;
+  float slope = 0.0F;
 };
 
 // scores [tiles][64 queries][64 keys], of the keys from `first` on, become exp(score - top), zero where not seen; top and sum [64]: each
-// query's greatest score and its sum of the weights.
+// query's greatest score, slope included, and its sum of the weights.
 void tiles_softmax(float* scores, int64_t tiles, int32_t first, const TileSight& sight, float* top, float* sum);
 
 // scores [64 keys][64 queries] become weights exp(score - log_sum[query]), zero where not seen.

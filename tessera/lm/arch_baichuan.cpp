@@ -2,14 +2,18 @@
 #include "tessera/lm/architecture.h"
 #include "tessera/tensor/gguf.h"
 
-// Baichuan and Baichuan2 of 7B: Llama with q, k and v in one matrix; Baichuan2's head uses its rows at length one (NormHead). The models of
-// 13B have ALiBi instead of rotation and are refused.
+// Baichuan and Baichuan2: Llama with q, k and v in one matrix; Baichuan2's head uses its rows at length one (NormHead). The models of 13B
+// have ALiBi instead of rotation. No key says so: their published config.json has model_max_length and no max_position_embeddings, and a
+// GGUF has 40 blocks, as llama.cpp reads it.
 namespace tessera::lm {
 
+constexpr int64_t alibi_depth = 40;    // of a GGUF with ALiBi
+constexpr int64_t alibi_width = 5120;  // of the 13B
+
 static void read_baichuan(const ConfigReader& reader, ModelConfig& c) {
-  if (!reader.has("max_position_embeddings"))
-    throw InputError("config.json: a Baichuan without max_position_embeddings has ALiBi (13B), which is not supported; give a 7B");
   read_llama_like(reader, c);
+  c.alibi = !reader.has("max_position_embeddings") || c.width == alibi_width;
+  if (c.alibi) c.max_positions = reader.integer("model_max_length", c.max_positions);
   c.unit_head = reader.has("z_loss_weight");  // a key of Baichuan2's own
 }
 
@@ -27,8 +31,10 @@ static StoredAs baichuan_in_folder(const std::string& parameter) {
 
 static Json baichuan_from_gguf(const tensor::GgufFile& file) {
   auto config = llama_like_from_gguf(file, "baichuan");
-  if (config["num_hidden_layers"] == 40)
-    throw InputError("{}: a Baichuan of 40 blocks has ALiBi (13B), which is not supported; give a 7B", file.bytes().name);
+  if (config["num_hidden_layers"] == alibi_depth) {
+    config["model_max_length"] = config["max_position_embeddings"];
+    for (const char* key : {"max_position_embeddings", "rope_theta", "rope_scaling"}) config.erase(key);
+  }
   config["model_type"] = "baichuan";
   config["architectures"] = {"BaichuanForCausalLM"};
   config["hidden_act"] = "silu";
@@ -36,7 +42,15 @@ static Json baichuan_from_gguf(const tensor::GgufFile& file) {
   return config;
 }
 
-static void baichuan_to_gguf(const ModelConfig& config, tensor::GgufWriter& out) { llama_like_to_gguf(config, out, "baichuan"); }
+static void baichuan_to_gguf(const ModelConfig& config, tensor::GgufWriter& out) {
+  if (config.alibi != (config.depth() == alibi_depth)) {
+    throw InputError(
+        "GGUF takes a Baichuan of {} blocks for one with ALiBi and every other for one that rotates; this one has {} blocks and {}; "
+        "write a folder instead",
+        alibi_depth, config.depth(), config.alibi ? "ALiBi" : "rotates");
+  }
+  llama_like_to_gguf(config, out, "baichuan");
+}
 
 Architecture arch_baichuan() {
   auto entry = arch_llama();

@@ -58,7 +58,7 @@ static void read_extensions(const ConfigReader& reader, ModelConfig& config) {
 static void check_config(const ModelConfig& c) {
   if (c.heads % c.kv_heads != 0)
     throw InputError("config.json: {} attention heads share {} key heads; expected a multiple", c.heads, c.kv_heads);
-  if (!c.learned_positions && c.head_width % 2 != 0)
+  if (c.rotates() && c.head_width % 2 != 0)
     throw InputError("config.json: heads are {} wide; rotary positions need an even width", c.head_width);
   const bool slides = std::any_of(c.layers.begin(), c.layers.end(), [](const auto& layer) { return layer.sliding; });
   if (slides && c.window < 1) throw InputError("config.json: layers slide and there is no sliding_window; expected a number of tokens");

@@ -45,6 +45,7 @@ struct ModelConfig {
   nn::Activation activation = nn::Activation::silu;
   bool gated = true;
   bool learned_positions = false;    // a table of max_positions vectors is added to the embedding (GPT-2); no rotation then
+  bool alibi = false;                // scores fall with the distance by each head's slope (nn::alibi_slopes); no rotation then
   nn::RopeOptions rope, local_rope;  // for full and for sliding layers
   double embedding_scale = 1.0;
   bool tied_head = false;  // lm_head is the embedding
@@ -53,6 +54,7 @@ struct ModelConfig {
 
   Json raw;  // the config.json as read (made from metadata for a GGUF), for writing the model back
 
+  bool rotates() const { return !learned_positions && !alibi; }
   int64_t depth() const { return static_cast<int64_t>(layers.size()); }
 };
 

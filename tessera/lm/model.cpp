@@ -19,7 +19,9 @@ TransformerImpl::TransformerImpl(const ModelConfig& config) : config_(config) {
   if (config.learned_positions) {
     embed_positions = body->register_module("embed_positions", std::make_shared<torch::nn::Module>())
                           ->register_parameter("weight", tensor::unfilled({config.max_positions, config.width}, torch::kFloat32));
-  } else {
+  }
+  if (config.alibi) slopes_ = nn::alibi_slopes(config.heads);
+  if (config.rotates()) {
     frequencies_ = nn::rope_frequencies(config.rope, config.head_width);
     local_frequencies_ = nn::rope_frequencies(config.local_rope, config.head_width);
   }
@@ -111,7 +113,7 @@ Pass TransformerImpl::start(const torch::Tensor& ids, const PassOptions& options
   pass.skip = options.skip;
   pass.positions = positions_of(ids, options, real);
   if (options.cache != nullptr) options.cache->mask = real;
-  if (!config_.learned_positions) {
+  if (config_.rotates()) {
     pass.rope = nn::rope_table(pass.positions, frequencies_.to(ids.device()));
     pass.local_rope = config_.local_rope == config_.rope ? pass.rope : nn::rope_table(pass.positions, local_frequencies_.to(ids.device()));
   }
@@ -122,7 +124,8 @@ Pass TransformerImpl::start(const torch::Tensor& ids, const PassOptions& options
                       .keys = past + tokens,
                       .window = 0,
                       .real = real,
-                      .documents = options.documents};
+                      .documents = options.documents,
+                      .slopes = slopes_};
   pass.mask = nn::attention_mask(mask, dtype(), ids.device());
   mask.window = config_.window;
   if (config_.window > 0) mask.keys = std::min(mask.keys, options.cache != nullptr ? config_.window - 1 + tokens : mask.keys);

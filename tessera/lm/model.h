@@ -36,7 +36,7 @@ struct PassOptions {
 
 // What all blocks of one call share: rotary tables, masks, the cache. Made by Transformer::start; dies with the call.
 struct Pass {
-  nn::RopeTable rope, local_rope;      // undefined tensors with learned positions
+  nn::RopeTable rope, local_rope;      // undefined tensors where nothing rotates
   nn::AttentionMask mask, local_mask;  // for full and for sliding layers
   torch::Tensor positions;             // [B or 1, T] int64
   nn::KvCache* cache = nullptr;
@@ -115,9 +115,10 @@ class TransformerImpl : public torch::nn::Module {
 
   ModelConfig config_;
   std::vector<Block> blocks_;
-  nn::Norm norm_{nullptr};  // null when norms stand behind their branches
-  torch::Tensor head_;      // lm_head.weight [V, D]; undefined when tied
-  torch::Tensor frequencies_, local_frequencies_;
+  nn::Norm norm_{nullptr};                         // null when norms stand behind their branches
+  torch::Tensor head_;                             // lm_head.weight [V, D]; undefined when tied
+  torch::Tensor frequencies_, local_frequencies_;  // undefined where nothing rotates
+  torch::Tensor slopes_;                           // ALiBi's [H]; undefined without
 };
 TORCH_MODULE(Transformer);
 

@@ -1,5 +1,6 @@
 #include "tessera/nn/attention.h"
 
+#include <bit>
 #include <cmath>
 #include <limits>
 
@@ -11,9 +12,15 @@ namespace tessera::nn {
 
 namespace {
 
-torch::Tensor additive(const torch::Tensor& seen, torch::Dtype dtype) {
-  const auto zero = torch::zeros(seen.sizes(), seen.options().dtype(dtype));
-  return zero.masked_fill_(seen.logical_not(), -std::numeric_limits<float>::infinity()).unsqueeze(1);  // [B or 1, 1, T, S]
+// seen: [B or 1, T, S] bool. With slopes [H], query [B or 1, T] and key [B or 1, S] say where in its text each token stands.
+torch::Tensor additive(const torch::Tensor& seen, torch::Dtype dtype, const torch::Tensor& slopes = {}, const torch::Tensor& query = {},
+                       const torch::Tensor& key = {}) {
+  auto sum = torch::zeros(seen.unsqueeze(1).sizes(), seen.options().dtype(dtype));  // [B or 1, 1, T, S]
+  if (slopes.defined()) {
+    const auto apart = (key.unsqueeze(1) - query.unsqueeze(2)).unsqueeze(1);
+    sum = sum + (slopes.to(seen.device()).view({1, -1, 1, 1}) * apart).to(dtype);
+  }
+  return sum.masked_fill_(seen.logical_not().unsqueeze(1), -std::numeric_limits<float>::infinity());
 }
 
 torch::Tensor additive_mask(const MaskInputs& in, torch::Dtype dtype, torch::Device device) {
@@ -26,7 +33,10 @@ torch::Tensor additive_mask(const MaskInputs& in, torch::Dtype dtype, torch::Dev
   seen = seen.unsqueeze(0);  // [1, T, S]
   if (in.real.defined()) seen = seen.logical_and(in.real.narrow(1, all - in.keys, in.keys).unsqueeze(1));
   if (in.documents.defined()) seen = seen.logical_and(in.documents.unsqueeze(2).eq(in.documents.unsqueeze(1)));
-  return additive(seen.logical_or(key.eq(query)), dtype);
+  seen = seen.logical_or(key.eq(query));
+  if (!in.slopes.defined()) return additive(seen, dtype);
+  const auto count = in.real.defined() ? in.real.cumsum(1) : torch::arange(all, whole).unsqueeze(0);
+  return additive(seen, dtype, in.slopes, count.narrow(1, in.past, in.tokens), count.narrow(1, all - in.keys, in.keys));
 }
 
 // The first key that each query sees, [B or 1, T], when neither padding nor a scattered document leaves holes.
@@ -41,15 +51,28 @@ torch::Tensor first_keys(const MaskInputs& in) {
   return low.clamp_min(0).to(torch::kInt32);
 }
 
-// The mask of a causal attention whose query i sees the keys low[b, i] .. S - T + i.
-torch::Tensor additive_of(const torch::Tensor& low, const torch::Tensor& q, int64_t keys) {
-  const auto key = torch::arange(keys, q.options().dtype(torch::kInt64)).unsqueeze(0);
-  auto seen = key.le(torch::arange(keys - q.size(2), keys, key.options()).unsqueeze(1)).unsqueeze(0);
-  if (low.defined()) seen = seen.logical_and(key.unsqueeze(0).ge(low.to(key.device()).unsqueeze(2)));
-  return additive(seen, q.scalar_type());
+// The mask of a causal attention.
+torch::Tensor additive_of(const AttentionMask& mask, const torch::Tensor& q, int64_t keys) {
+  const auto key = torch::arange(keys, q.options().dtype(torch::kInt64)).unsqueeze(0),
+             query = torch::arange(keys - q.size(2), keys, key.options()).unsqueeze(0);
+  auto seen = key.le(query.t()).unsqueeze(0);
+  if (mask.low.defined()) seen = seen.logical_and(key.unsqueeze(0).ge(mask.low.to(key.device()).unsqueeze(2)));
+  return additive(seen, q.scalar_type(), mask.slopes, query, key);
 }
 
 }  // namespace
+
+torch::Tensor alibi_slopes(int64_t heads) {
+  if (heads < 1) throw InputError("ALiBi of {} heads; expected 1 or more", heads);
+  const auto power = static_cast<int64_t>(std::bit_floor(static_cast<uint64_t>(heads)));
+  std::vector<float> slopes;
+  const auto add = [&](int64_t of, int64_t index) {
+    slopes.push_back(static_cast<float>(std::exp2(-8.0 * static_cast<double>(index) / static_cast<double>(of))));
+  };
+  for (int64_t i = 1; i <= power; ++i) add(power, i);
+  for (int64_t i = power; i < heads; ++i) add(2 * power, 2 * (i - power) + 1);
+  return torch::tensor(slopes);
+}
 
 AttentionMask attention_mask(const MaskInputs& in, torch::Dtype dtype, torch::Device device) {
   const int64_t all = in.past + in.tokens;
@@ -64,12 +87,12 @@ AttentionMask attention_mask(const MaskInputs& in, torch::Dtype dtype, torch::De
                      tensor::shape_text(in.documents.sizes()), in.past, in.batch, in.tokens);
   }
   const bool slides = in.window > 0 && all > in.window;
-  const bool special = in.real.defined() || in.documents.defined();
+  const bool special = in.real.defined() || in.documents.defined() || in.slopes.defined();
   if (!slides && !special && in.keys == in.tokens) return {.causal = in.tokens > 1};
   if (!special && in.tokens == 1 && (!slides || in.keys <= in.window)) return {};
   const bool runs = !in.documents.defined() || in.documents.diff().ge(0).all().item<bool>();  // each document's tokens together
   if (!in.real.defined() && runs && in.tokens >= kernels::attention_least && device.is_cpu())
-    return {.causal = true, .low = first_keys(in)};
+    return {.causal = true, .low = first_keys(in), .slopes = in.slopes};
   return {.additive = additive_mask(in, dtype, device)};
 }
 
@@ -91,17 +114,18 @@ static T library_attention(const T& q, const T& k, const T& v, const std::option
 static torch::Tensor attend_grouped(const torch::Tensor& q, const torch::Tensor& k, const torch::Tensor& v, const AttentionMask& mask,
                                     double scale) {
   const auto grouped = q.reshape({q.size(0), k.size(1), q.size(1) / k.size(1), q.size(3)});  // [B, kv heads, queries of each, e]
-  const auto additive = mask.additive.defined() ? std::optional(mask.additive) : std::nullopt;
+  auto additive = mask.additive.defined() ? std::optional(mask.additive) : std::nullopt;
+  if (additive && additive->size(1) > 1) additive = additive->view({additive->size(0), grouped.size(1), grouped.size(2), -1});
   return library_attention(grouped, k, v, additive, false, scale).reshape({q.size(0), 1, q.size(1) * v.size(3)});
 }
 
 torch::Tensor attend(const torch::Tensor& q, const torch::Tensor& k, const torch::Tensor& v, const AttentionMask& mask, double scale) {
-  if (mask.causal && kernels::attention_takes(q, k, v)) return kernels::attention(q, k, v, scale, mask.low);
+  if (mask.causal && kernels::attention_takes(q, k, v)) return kernels::attention(q, k, v, scale, mask.low, mask.slopes);
   if (q.size(2) == 1 && q.size(1) > k.size(1) && !mask.causal && q.scalar_type() == torch::kBFloat16)
     return attend_grouped(q, k, v, mask, scale);
-  const bool square = q.size(2) == k.size(2) && !mask.low.defined();  // what LibTorch means by causal
-  const auto additive = mask.causal && !square ? additive_of(mask.low, q, k.size(2)) : mask.additive;
-  const auto out = library_attention(q, k, v, additive.defined() ? std::optional(additive) : std::nullopt, mask.causal && square,
+  const bool plain = q.size(2) == k.size(2) && !mask.low.defined() && !mask.slopes.defined();  // what LibTorch means by causal
+  const auto additive = mask.causal && !plain ? additive_of(mask, q, k.size(2)) : mask.additive;
+  const auto out = library_attention(q, k, v, additive.defined() ? std::optional(additive) : std::nullopt, mask.causal && plain,
                                      scale);  // [B, H, T, e]
   return out.transpose(1, 2).reshape({q.size(0), q.size(2), q.size(1) * v.size(3)});
 }

@@ -13,8 +13,14 @@ namespace tessera::nn {
 struct AttentionMask {
   bool causal = false;          // query i sees the keys low[b, i] .. S - T + i
   torch::Tensor low = {};       // [B or 1, T] int32; undefined: all zero
-  torch::Tensor additive = {};  // [B or 1, 1, T, S] in the dtype of q, 0 or -inf; undefined: every key is seen (or `causal` says which)
+  torch::Tensor slopes = {};    // with `causal`: ALiBi's, see MaskInputs
+  torch::Tensor additive = {};  // [B or 1, 1 or H, T, S] in the dtype of q, -inf where not seen; undefined: every key is seen (or `causal`
+                                // says which)
 };
+
+// ALiBi's slopes of each head, [H] float32 (Press, Smith and Lewis, arXiv 2108.12409, section 3): 2^(-8/n), 2^(-16/n) ... for n = H heads
+// if H is a power of two. Else those of the power of two below, then every other one of twice as many heads.
+torch::Tensor alibi_slopes(int64_t heads);
 
 // What decides a mask. Token j of the T new ones has index `past + j`; keys are the last S indices.
 struct MaskInputs {
@@ -23,6 +29,7 @@ struct MaskInputs {
   int64_t window = 0;                       // a query sees itself and the window - 1 tokens before it; 0: all before it
   torch::Tensor real = {};                  // [B, past + T] bool, false for padding; undefined: no padding
   torch::Tensor documents = {};             // [B, T] int64, past == 0: tokens see only their own document; undefined: one document
+  torch::Tensor slopes = {};  // [H] float32: a head's score falls by its slope for every (real) token between query and key; undefined: no
 };
 
 // A query always sees itself, so that no row is empty (padding's output is finite and meaningless). Throws InputError on wrong shapes.

@@ -12,7 +12,7 @@ namespace tessera::kernels {
 namespace {
 
 struct Inputs {
-  torch::Tensor q, k, v, low;
+  torch::Tensor q, k, v, low, slopes;
   // As a model has them: parts of one [B, T, heads, e] block where keys and queries are as many.
   Inputs(torch::Dtype dtype, int64_t batch, int64_t heads, int64_t kv, int64_t queries, int64_t keys, int64_t width) {
     torch::manual_seed(11);
@@ -24,12 +24,13 @@ struct Inputs {
 
 // The definition, in the dtype of its inputs.
 torch::Tensor plain_attention(const torch::Tensor& q, const torch::Tensor& k, const torch::Tensor& v, double scale,
-                              const torch::Tensor& low) {
+                              const torch::Tensor& low, const torch::Tensor& slopes) {
   const int64_t queries = q.size(2), keys = k.size(2), group = q.size(1) / k.size(1);
   const auto key = torch::arange(keys).unsqueeze(0), last = torch::arange(keys - queries, keys).unsqueeze(1);
   auto seen = key.le(last).unsqueeze(0);  // [1, T, S]
   if (low.defined()) seen = seen.logical_and(key.unsqueeze(0).ge(low.unsqueeze(2)));
-  const auto scores = torch::matmul(q, k.repeat_interleave(group, 1).transpose(2, 3)) * scale;
+  auto scores = torch::matmul(q, k.repeat_interleave(group, 1).transpose(2, 3)) * scale;
+  if (slopes.defined()) scores = scores + (slopes.view({1, -1, 1, 1}) * (key - last)).to(q.scalar_type());
   const auto weights = scores.masked_fill(seen.unsqueeze(1).logical_not(), -INFINITY).softmax(-1);
   return torch::matmul(weights, v.repeat_interleave(group, 1)).transpose(1, 2).reshape({q.size(0), queries, -1});
 }
@@ -40,15 +41,17 @@ torch::Tensor lower_bounds(int64_t queries, int64_t keys) {
   return torch::stack({(at - 19).clamp_min(0), at.div(37, "floor") * 37}).to(torch::kInt32);
 }
 
-void expect_attention(torch::Dtype dtype, int64_t heads, int64_t kv, int64_t queries, int64_t keys, int64_t width, bool bounded) {
+void expect_attention(torch::Dtype dtype, int64_t heads, int64_t kv, int64_t queries, int64_t keys, int64_t width, bool bounded,
+                      bool sloped = false) {
   Inputs in(dtype, 2, heads, kv, queries, keys, width);
   if (bounded) in.low = lower_bounds(queries, keys);
+  if (sloped) in.slopes = torch::arange(1, heads + 1).neg().to(torch::kFloat32).exp2();
   SCOPED_TRACE(fmt::format("{} heads on {}, {} queries, {} keys, width {}, bounded {}", heads, kv, queries, keys, width, bounded));
   const auto slope = torch::randn({2, queries, heads * width}).to(dtype);
   const auto all = [&](auto&& attend, torch::Dtype type) {
     std::vector<torch::Tensor> leaves;
     for (const auto& t : {in.q, in.k, in.v}) leaves.push_back(t.detach().to(type).set_requires_grad(true));
-    const auto out = attend(leaves[0], leaves[1], leaves[2], 0.3, in.low);
+    const auto out = attend(leaves[0], leaves[1], leaves[2], 0.3, in.low, in.slopes);
     out.backward(slope.to(type));
     return std::vector<torch::Tensor>{out.detach(), leaves[0].grad(), leaves[1].grad(), leaves[2].grad()};
   };
@@ -70,6 +73,8 @@ TEST(KernelAttention, IsItsDefinitionWithItsGradients) {
       expect_attention(dtype, 3, 1, 128, 128, 64, false);
       expect_attention(dtype, 2, 1, 65, 200, 32, true);
       expect_attention(dtype, 2, 2, 64, 129, 80, false);
+      expect_attention(dtype, 4, 2, 70, 150, 16, false, true);
+      expect_attention(dtype, 3, 3, 100, 100, 24, true, true);
     }
   });
 }

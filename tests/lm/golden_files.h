@@ -13,8 +13,8 @@ inline std::filesystem::path golden_folder(const std::string& name) {
 
 inline const std::vector<std::string>& golden_names() {
   static const std::vector<std::string> names{
-      "llama", "llama_bias_wide_heads", "llama3_rope",      "llama_linear_rope", "mistral", "qwen2", "gemma3",
-      "gpt2",  "gemma3_layer_types",    "qwen2_layer_types"};
+      "llama", "llama_bias_wide_heads", "llama3_rope",       "llama_linear_rope", "mistral", "qwen2", "gemma3",
+      "gpt2",  "gemma3_layer_types",    "qwen2_layer_types", "baichuan_alibi"};
   return names;
 }
 

@@ -44,6 +44,41 @@ TEST(Model, PackedDocumentsEqualSeparateOnes) {
   }
 }
 
+// Long enough for the kernel, which takes whole prompts; single tokens and padding go by tables.
+TEST(Model, AlibiIsTheSameWholeInStepsPaddedAndInAWindow) {
+  torch::NoGradGuard no_grad;
+  torch::manual_seed(8);
+  for (const int64_t window : {0, 20}) {
+    Golden golden("baichuan_alibi");
+    auto config = golden.model->config();
+    set_window(config, window);
+    Transformer model(config);
+    auto fresh = model->named_parameters();
+    for (const auto& each : golden.model->named_parameters()) fresh[each.key()].copy_(each.value());
+    model->eval();
+    const auto ids = torch::randint(96, {2, 70}, torch::kInt64), whole = model->forward(ids);
+    auto cache = model->new_cache();
+    PassOptions options;
+    options.cache = &cache;
+    int64_t at = 0;
+    for (const int64_t n : {50, 1, 1, 10, 1, 7}) {
+      EXPECT_LT(error_of_scale(model->forward(ids.narrow(1, at, n), options), whole.narrow(1, at, n)), 1e-5) << window << ": " << at;
+      at += n;
+    }
+    // Five tokens of padding before, and a gap of three behind the 30th token.
+    const auto gap = [](int64_t n) { return torch::zeros({2, n}, torch::kInt64); };
+    const auto padded = torch::cat({gap(5), ids.narrow(1, 0, 30), gap(3), ids.narrow(1, 30, 40)}, 1);
+    auto real = torch::ones({2, 78}, torch::kBool);
+    real.narrow(1, 0, 5).fill_(false);
+    real.narrow(1, 35, 3).fill_(false);
+    if (window > 0) continue;  // a window counts padding
+    PassOptions masked;
+    masked.mask = real;
+    const auto logits = model->forward(padded, masked);
+    EXPECT_LT(error_of_scale(torch::cat({logits.narrow(1, 5, 30), logits.narrow(1, 38, 40)}, 1), whole), 1e-5);
+  }
+}
+
 TEST(Model, BranchesAloneMakeUpTheBlock) {
   torch::InferenceMode inference;
   for (const auto& name : golden_names()) {

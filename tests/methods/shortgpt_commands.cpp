@@ -128,6 +128,35 @@ TEST_F(ShortGptCommands, WrongPrunesAreOneLineAndWriteNothing) {
   EXPECT_NE(prune_message({{"layers", {"1"}}, {"calib", {text_}}, {"window", {"5000"}}}).find("a window needs 5000"), std::string::npos);
 }
 
+// Baichuan of 13B: ALiBi, q, k and v in one matrix, a head of rows at length one.
+TEST_F(ShortGptCommands, ABaichuanWithAlibiIsScoredPrunedAndContinued) {
+  lm::Transformer model(lm::fresh_config({{"model_type", "baichuan"},
+                                          {"vocab_size", 40},
+                                          {"hidden_size", 18},
+                                          {"intermediate_size", 24},
+                                          {"num_hidden_layers", 4},
+                                          {"num_attention_heads", 6},
+                                          {"model_max_length", 64},
+                                          {"z_loss_weight", 0},
+                                          {"tie_word_embeddings", false},
+                                          {"initializer_range", 0.3}}));
+  lm::init_weights(model, 1);
+  const auto folder = save_tiny(model, folder_ / "baichuan").string();
+  const auto scores = run_command(score_command(), {{"model", {folder}}, {"calib", {text_}}, {"window", {"16"}}}, folder_ / "run");
+  EXPECT_EQ(scores["layers"].size(), 4U);
+  const auto pruned =
+      run_command(prune_command(),
+                  {{"model", {folder}}, {"calib", {text_}}, {"window", {"16"}}, {"layers", {"1"}}, {"out", {(folder_ / "small").string()}}},
+                  folder_ / "run2");
+  EXPECT_EQ(pruned["after"]["layers"], 3);
+  const auto config = lm::read_config(folder_ / "small" / "config.json");
+  EXPECT_TRUE(config.alibi);
+  EXPECT_EQ(config.depth(), 3);
+  const auto text =
+      run_command(generate_command(), {{"model", {(folder_ / "small").string()}}, {"prompt", {"ab"}}, {"tokens", {"4"}}}, folder_ / "run3");
+  EXPECT_EQ(text["ids"].size(), 4U);
+}
+
 TEST_F(ShortGptCommands, AFullOutputFolderIsRefused) {
   EXPECT_NE(message(prune_command(), {{"model", {model_}}, {"remove", {"1"}}, {"out", {model_}}}), "no error");
 }

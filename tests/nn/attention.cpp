@@ -116,15 +116,17 @@ TEST(Attention, WhatOneTokenChangesIsSeenOnlyAfterIt) {
 
 // The table that a mask stands for, by its definition.
 static torch::Tensor table_of(const MaskInputs& in) {
-  const int64_t all = in.past + in.tokens;
-  auto table = torch::full({in.batch, 1, in.tokens, in.keys}, -INFINITY);
+  const int64_t all = in.past + in.tokens, heads = in.slopes.defined() ? in.slopes.size(0) : 1;
+  auto table = torch::full({in.batch, heads, in.tokens, in.keys}, -INFINITY);
   for (int64_t b = 0; b < in.batch; ++b)
     for (int64_t t = 0; t < in.tokens; ++t)
       for (int64_t s = 0; s < in.keys; ++s) {
         const int64_t query = in.past + t, key = all - in.keys + s;
         const bool near = key <= query && (in.window == 0 || key > query - in.window);
         const bool together = !in.documents.defined() || in.documents[b][t].item<int64_t>() == in.documents[b][s].item<int64_t>();
-        if (key == query || (near && together)) table[b][0][t][s] = 0.0F;
+        if (key != query && !(near && together)) continue;
+        for (int64_t h = 0; h < heads; ++h)
+          table[b][h][t][s] = in.slopes.defined() ? in.slopes[h].item<float>() * static_cast<float>(key - query) : 0.0F;
       }
   return table;
 }
@@ -151,23 +153,56 @@ TEST(Attend, OneTokenOfSharedKeysEqualsItsDefinition) {
   }
 }
 
+// Bloom's, whose rule is the paper's code: those of the power of two below, then every other one of twice as many heads.
+TEST(Alibi, SlopesAreThePapers) {
+  const auto expect = [](int64_t heads, const std::vector<double>& exponents) {
+    const auto slopes = alibi_slopes(heads);
+    ASSERT_EQ(slopes.size(0), heads);
+    for (int64_t i = 0; i < heads; ++i) EXPECT_FLOAT_EQ(slopes[i].item<float>(), static_cast<float>(std::exp2(exponents[i]))) << i;
+  };
+  expect(1, {-8});
+  expect(8, {-1, -2, -3, -4, -5, -6, -7, -8});
+  expect(12, {-1, -2, -3, -4, -5, -6, -7, -8, -0.5, -1.5, -2.5, -3.5});
+  std::vector<double> forty;
+  for (int i = 1; i <= 32; ++i) forty.push_back(-0.25 * i);
+  for (int i = 1; i <= 15; i += 2) forty.push_back(-0.125 * i);
+  expect(40, forty);
+  EXPECT_THROW(alibi_slopes(0), InputError);
+}
+
+// Padding is not counted: of two real tokens only those between them are.
+TEST(Alibi, DistancesCountRealTokens) {
+  const auto real = torch::tensor({{0, 1, 1, 0, 1}, {1, 1, 1, 1, 1}}).to(torch::kBool);
+  const auto mask = attention_mask({.batch = 2, .tokens = 1, .past = 4, .keys = 5, .real = real, .slopes = torch::tensor({0.5F, 0.25F})},
+                                   torch::kFloat32, torch::kCPU);
+  constexpr float none = -INFINITY;
+  EXPECT_TRUE(torch::equal(mask.additive, torch::tensor({none,  -1.0F, -0.5F, none,  0.0F, none,  -0.5F,  -0.25F, none,   0.0F,  //
+                                                         -2.0F, -1.5F, -1.0F, -0.5F, 0.0F, -1.0F, -0.75F, -0.5F,  -0.25F, 0.0F})
+                                              .view({2, 2, 1, 5})));
+}
+
 TEST(Attend, LongPromptsSeeWhatTheirMaskSays) {
   torch::manual_seed(7);
   const auto runs = torch::arange(70).div(30, "floor").unsqueeze(0).repeat({2, 1}).to(torch::kInt64);
   const auto scattered = torch::arange(70).remainder(3).unsqueeze(0).repeat({2, 1}).to(torch::kInt64);
-  const std::vector<MaskInputs> cases{{.batch = 2, .tokens = 70, .past = 0, .keys = 70},
-                                      {.batch = 2, .tokens = 70, .past = 30, .keys = 100},
-                                      {.batch = 2, .tokens = 70, .past = 0, .keys = 70, .window = 9},
-                                      {.batch = 2, .tokens = 70, .past = 30, .keys = 80, .window = 11},
-                                      {.batch = 2, .tokens = 70, .past = 0, .keys = 70, .window = 0, .real = {}, .documents = runs},
-                                      {.batch = 2, .tokens = 70, .past = 0, .keys = 70, .window = 5, .real = {}, .documents = runs},
-                                      {.batch = 2, .tokens = 70, .past = 0, .keys = 70, .window = 0, .real = {}, .documents = scattered}};
+  std::vector<MaskInputs> cases{{.batch = 2, .tokens = 70, .past = 0, .keys = 70},
+                                {.batch = 2, .tokens = 70, .past = 30, .keys = 100},
+                                {.batch = 2, .tokens = 70, .past = 0, .keys = 70, .window = 9},
+                                {.batch = 2, .tokens = 70, .past = 30, .keys = 80, .window = 11},
+                                {.batch = 2, .tokens = 70, .past = 0, .keys = 70, .window = 0, .real = {}, .documents = runs},
+                                {.batch = 2, .tokens = 70, .past = 0, .keys = 70, .window = 5, .real = {}, .documents = runs},
+                                {.batch = 2, .tokens = 70, .past = 0, .keys = 70, .window = 0, .real = {}, .documents = scattered}};
+  const size_t plain = cases.size();
+  for (size_t i = 0; i < plain; ++i) {
+    cases.push_back(cases[i]);
+    cases.back().slopes = torch::tensor({0.7F, 0.3F, 0.05F, 0.01F});
+  }
   for (size_t i = 0; i < cases.size(); ++i) {
     const auto& in = cases[i];
     const auto q = torch::randn({2, 4, 70, 8}), k = torch::randn({2, 2, in.keys, 8}), v = torch::randn({2, 2, in.keys, 8});
     const auto mask = attention_mask(in, torch::kFloat32, torch::kCPU);
-    EXPECT_EQ(mask.causal, i != 6) << "a document in pieces needs a table, case " << i;
-    const auto expected = attend(q, k, v, {.causal = false, .low = {}, .additive = table_of(in)}, 0.3);
+    EXPECT_EQ(mask.causal, i % plain != 6) << "a document in pieces needs a table, case " << i;
+    const auto expected = attend(q, k, v, {.causal = false, .low = {}, .slopes = {}, .additive = table_of(in)}, 0.3);
     EXPECT_TRUE(torch::allclose(attend(q, k, v, mask, 0.3), expected, 1e-5, 1e-5)) << "case " << i;
     // LibTorch's kernel sees the same, where ours is not taken.
     const auto wide = [](const torch::Tensor& t) { return t.to(torch::kDouble); };

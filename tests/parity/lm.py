@@ -21,6 +21,7 @@ from pathlib import Path
 import safetensors.torch
 import torch
 import transformers
+from transformers.models.bloom.modeling_bloom import build_alibi_tensor
 
 HERE = Path(__file__).resolve().parent
 GOLDEN = HERE / "golden"
@@ -50,15 +51,60 @@ def cases():
                                              layer_types=["sliding_attention", "full_attention", "sliding_attention"])
 
 
-def random_model(config, seed):
+    # Six heads: no power of two.
+    yield "baichuan_alibi", t.LlamaConfig(**dict(COMMON, hidden_size=24, intermediate_size=40, num_attention_heads=6, num_key_value_heads=6),
+                                          tie_word_embeddings=False)
+
+
+class Baichuan13B(torch.nn.Module):
+    """What Transformers has no class for: its Llama, turned nowhere as all positions are 0, with Bloom's ALiBi in the mask and the head's
+    rows at length one."""
+
+    def __init__(self, llama):
+        super().__init__()
+        self.llama, self.rows = llama, llama.lm_head.weight.detach().clone()
+        with torch.no_grad():
+            llama.lm_head.weight.copy_(torch.nn.functional.normalize(self.rows, dim=1))
+
+    def named_parameters(self, *args, **kwargs):
+        return self.llama.named_parameters(*args, **kwargs)
+
+    def forward(self, ids, attention_mask=None, position_ids=None, use_cache=False):
+        batch, tokens = ids.shape
+        real = torch.ones_like(ids) if attention_mask is None else attention_mask
+        bias = build_alibi_tensor(real, self.llama.config.num_attention_heads, torch.float32).view(batch, -1, 1, tokens)
+        seen = torch.ones(tokens, tokens, dtype=torch.bool).tril() & real.bool()[:, None, None, :] | torch.eye(tokens, dtype=torch.bool)
+        mask = bias.expand(-1, -1, tokens, -1).masked_fill(~seen, torch.finfo(torch.float32).min)
+        return self.llama(ids, attention_mask=mask, position_ids=torch.zeros_like(ids), use_cache=False)
+
+    def generate(self, ids, max_new_tokens, **_):
+        for _ in range(max_new_tokens):
+            ids = torch.cat([ids, self(ids).logits[:, -1:].argmax(-1)], 1)
+        return ids
+
+    def save_pretrained(self, folder):
+        stored = dict(self.llama.state_dict(), **{"lm_head.weight": self.rows})
+        for name in [name for name in stored if "q_proj" in name]:
+            stored[name.replace("q_proj", "W_pack")] = torch.cat([stored.pop(name.replace("q_proj", part)) for part in ("q_proj", "k_proj", "v_proj")])
+        Path(folder).mkdir(parents=True)
+        safetensors.torch.save_file({name: value.to(torch.bfloat16).contiguous() for name, value in stored.items()}, Path(folder) / "model.safetensors")
+        config, llama = {"architectures": ["BaichuanForCausalLM"], "model_type": "baichuan"}, self.llama.config.to_dict()
+        for key in ("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "hidden_act", "rms_norm_eps",
+                    "initializer_range", "bos_token_id", "eos_token_id", "pad_token_id", "tie_word_embeddings"):
+            config[key] = llama[key]
+        config |= {"model_max_length": llama["max_position_embeddings"], "torch_dtype": "bfloat16", "use_cache": True, "z_loss_weight": 0}
+        (Path(folder) / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+
+
+def random_model(name, config, seed):
     torch.manual_seed(seed)
     model = transformers.AutoModelForCausalLM.from_config(config)
     with torch.no_grad():
-        for name, parameter in model.named_parameters():
+        for key, parameter in model.named_parameters():
             noise = torch.randn_like(parameter) * (0.3 if parameter.dim() > 1 else 0.2)
-            flat_one = parameter.dim() == 1 and name.endswith("weight") and "gemma" not in type(model).__name__.lower()
+            flat_one = parameter.dim() == 1 and key.endswith("weight") and "gemma" not in type(model).__name__.lower()
             parameter.copy_((noise + (1.0 if flat_one else 0.0)).bfloat16().float())
-    return model.eval()
+    return (Baichuan13B(model) if name == "baichuan_alibi" else model).eval()
 
 
 def outputs(model, ids):
@@ -89,7 +135,7 @@ def gradients(model, ids):
 def make(name, config, seed, golden=GOLDEN):
     folder = golden / f"lm_{name}"
     shutil.rmtree(folder, ignore_errors=True)
-    model = random_model(config, seed)
+    model = random_model(name, config, seed)
     copy.deepcopy(model).to(torch.bfloat16).save_pretrained(folder)  # a copy: rotary frequencies stay float32 in the model that is run
     (folder / "generation_config.json").unlink(missing_ok=True)
     ids = torch.randint(3, 96, (2, 24), generator=torch.Generator().manual_seed(seed))
