@@ -1,4 +1,3 @@
-#include "tessera/base/error.h"
 #include "tessera/lm/architecture.h"
 #include "tessera/tensor/gguf.h"
 
@@ -42,15 +41,7 @@ static Json baichuan_from_gguf(const tensor::GgufFile& file) {
   return config;
 }
 
-static void baichuan_to_gguf(const ModelConfig& config, tensor::GgufWriter& out) {
-  if (config.alibi != (config.depth() == alibi_depth)) {
-    throw InputError(
-        "GGUF takes a Baichuan of {} blocks for one with ALiBi and every other for one that rotates; this one has {} blocks and {}; "
-        "write a folder instead",
-        alibi_depth, config.depth(), config.alibi ? "ALiBi" : "rotates");
-  }
-  llama_like_to_gguf(config, out, "baichuan");
-}
+static void baichuan_to_gguf(const ModelConfig& config, tensor::GgufWriter& out) { llama_like_to_gguf(config, out, "baichuan"); }
 
 Architecture arch_baichuan() {
   auto entry = arch_llama();
@@ -61,6 +52,7 @@ Architecture arch_baichuan() {
   entry.from_gguf = baichuan_from_gguf;
   entry.to_gguf = baichuan_to_gguf;
   entry.in_folder = baichuan_in_folder;
+  entry.gguf_alibi_depth = alibi_depth;
   return entry;
 }
 

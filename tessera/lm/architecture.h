@@ -74,6 +74,7 @@ struct Architecture {
   void (*to_gguf)(const ModelConfig& config, tensor::GgufWriter& writer);  // all but general.* and tokenizer.*
   StoredAs (*in_folder)(const std::string& parameter);
   bool (*ignored)(const std::string& tensor);  // buffers of old files that hold nothing learned
+  int64_t gguf_alibi_depth = 0;                // so many blocks mean ALiBi in a GGUF, every other number none; 0: none has it
 };
 
 std::span<const Architecture> architectures();

@@ -77,6 +77,12 @@ void export_gguf(const Transformer& model, const fs::path& source, const fs::pat
     throw InputError("GGUF's {} cannot describe blocks without a branch, of uneven width or with norms behind them; write a folder instead",
                      architecture.gguf);
   }
+  const bool read_with_alibi = architecture.gguf_alibi_depth > 0 && config.depth() == architecture.gguf_alibi_depth;
+  if (config.alibi != read_with_alibi) {
+    throw InputError(
+        "GGUF's {} has ALiBi with {} blocks and rotates with any other number; this one has {} blocks and {}; write a folder instead",
+        architecture.gguf, architecture.gguf_alibi_depth, config.depth(), config.alibi ? "ALiBi" : "rotates");
+  }
   tensor::GgufWriter writer;
   writer.set("general.architecture", architecture.gguf);
   writer.set("general.name", source.stem().empty() ? std::string("model") : source.stem().string());

@@ -15,12 +15,11 @@ namespace {
 // seen: [B or 1, T, S] bool. With slopes [H], query [B or 1, T] and key [B or 1, S] say where in its text each token stands.
 torch::Tensor additive(const torch::Tensor& seen, torch::Dtype dtype, const torch::Tensor& slopes = {}, const torch::Tensor& query = {},
                        const torch::Tensor& key = {}) {
-  auto sum = torch::zeros(seen.unsqueeze(1).sizes(), seen.options().dtype(dtype));  // [B or 1, 1, T, S]
-  if (slopes.defined()) {
-    const auto apart = (key.unsqueeze(1) - query.unsqueeze(2)).unsqueeze(1);
-    sum = sum + (slopes.to(seen.device()).view({1, -1, 1, 1}) * apart).to(dtype);
-  }
-  return sum.masked_fill_(seen.logical_not().unsqueeze(1), -std::numeric_limits<float>::infinity());
+  const auto hidden = seen.logical_not().unsqueeze(1);  // [B or 1, 1, T, S]
+  constexpr float never = -std::numeric_limits<float>::infinity();
+  if (!slopes.defined()) return torch::zeros(hidden.sizes(), seen.options().dtype(dtype)).masked_fill_(hidden, never);
+  const auto apart = (key.unsqueeze(1) - query.unsqueeze(2)).unsqueeze(1);
+  return (slopes.to(seen.device()).view({1, -1, 1, 1}) * apart).to(dtype).masked_fill(hidden, never);
 }
 
 torch::Tensor additive_mask(const MaskInputs& in, torch::Dtype dtype, torch::Device device) {

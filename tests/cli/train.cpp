@@ -400,8 +400,14 @@ TEST(Train, DryRunCountsWithoutMakingAFolder) {
   EXPECT_EQ(plan["bytes"]["weights"], 4 * parameters);
   EXPECT_EQ(plan["bytes"]["masters"], 0);
   EXPECT_GE(plan["bytes"]["optimizer"], 8 * parameters);
+  EXPECT_EQ(plan["bytes"]["workspace"], 0);
   EXPECT_GT(plan["seconds"].get<double>(), 0.0);
   EXPECT_FALSE(fs::exists(folder.path("runs")));
+  const auto projected = run_tessera({"train", "--data", "texts", "--model", "config.json", "--vocab", "300", "--length", "16", "--batch",
+                                      "64", "--tokens", "6400", "--optim", "galore-adamw", "--rank", "8", "--dry-run", "--json"},
+                                     {.folder = folder.path()});
+  ASSERT_EQ(projected.exit_code, 0) << projected.err;
+  EXPECT_GT(projected.json()["bytes"]["workspace"], 4 * 64 * 96) << "the search for a subspace";
 }
 
 }  // namespace tessera::cli_tests

@@ -29,7 +29,7 @@ void write_back(ModelConfig config) {
   lm::record_extensions(config);
   const auto again = lm::parse_config(parse_json(config.raw.dump(), "again"));
   check(again.architecture == config.architecture && again.layers == config.layers && again.placement == config.placement);
-  check(again.rope == config.rope && again.local_rope == config.local_rope && again.window == config.window);
+  check(again.rope == config.rope && again.local_rope == config.local_rope && again.window == config.window && again.alibi == config.alibi);
   check(lm::parameter_count(again) == lm::parameter_count(config) && lm::kv_bytes_per_token(again, 2) >= 0);
   tensor::GgufWriter writer;
   lm::architecture_named(config.architecture).to_gguf(config, writer);
