@@ -37,8 +37,7 @@ static Json baichuan_from_gguf(const tensor::GgufFile& file) {
   config["model_type"] = "baichuan";
   config["architectures"] = {"BaichuanForCausalLM"};
   config["hidden_act"] = "silu";
-  config["z_loss_weight"] = 0;  // the file's head has rows of length one already: another time changes nothing
-  return config;
+  return config;  // without z_loss_weight: a file's head is as it is used, of Baichuan2 with rows of length one, of Baichuan with any
 }
 
 static void baichuan_to_gguf(const ModelConfig& config, tensor::GgufWriter& out) { llama_like_to_gguf(config, out, "baichuan"); }
