@@ -125,7 +125,8 @@ void load_weights(Transformer& model, const fs::path& path, const std::vector<st
   differences.check(path);
   if (model->config().unit_head) {
     auto head = model->named_parameters()[std::string(head_name)];
-    head.copy_(torch::nn::functional::normalize(head.to(torch::kFloat32), torch::nn::functional::NormalizeFuncOptions().dim(1)));
+    const auto wide = head.to(torch::kFloat32), length = wide.norm(2, 1, true).clamp_min(1e-12);
+    head.copy_(wide / length.masked_fill((length - 1.0).abs() < 1e-6, 1.0));  // a row that has length one keeps its bits
   }
   model->fuse();  // does nothing for a model whose memory was laid out before
 }
