@@ -79,13 +79,13 @@ namespace tessera::kernels {
 HWY_EXPORT(adam_piece);
 
 static void check_adam_item(const AdamItem& item) {
-  const auto float_kind = [](const torch::Tensor& t) {
-    return t.defined() && t.device().is_cpu() && t.is_contiguous() &&
+  const auto float_kind = [&](const torch::Tensor& t) {
+    return t.defined() && t.device() == item.grad.device() && t.is_contiguous() &&
            (t.scalar_type() == torch::kFloat32 || t.scalar_type() == torch::kBFloat16);
   };
   for (const auto* each : {&item.grad, &item.exp_avg, &item.exp_avg_sq, item.value.defined() ? &item.value : &item.grad}) {
     if (!float_kind(*each) || each->sizes() != item.grad.sizes()) {
-      throw InputError("adam_step of a gradient {} and a tensor {}; expected dense float32 or bfloat16 tensors of one shape on the CPU",
+      throw InputError("adam_step of a gradient {} and a tensor {}; expected dense float32 or bfloat16 tensors of one shape on one device",
                        item.grad.defined() ? tensor::shape_text(item.grad.sizes()) : "(none)",
                        each->defined() ? tensor::shape_text(each->sizes()) : "(none)");
     }
@@ -95,12 +95,34 @@ static void check_adam_item(const AdamItem& item) {
   }
 }
 
+// The same on another device than the CPU, as LibTorch operations.
+static void adam_item_elsewhere(const AdamItem& item, const AdamRule& rule) {
+  torch::NoGradGuard no_grad;
+  const auto g = item.grad.to(torch::kFloat32);
+  const auto m = item.exp_avg.to(torch::kFloat32).lerp(g, 1.0 - rule.beta1);
+  const auto v = (item.exp_avg_sq.to(torch::kFloat32) * rule.beta2).addcmul_(g, g, 1.0 - rule.beta2);
+  const auto direction = m / (v.sqrt() * item.root_scale + rule.eps);
+  item.exp_avg.copy_(m);
+  item.exp_avg_sq.copy_(v);
+  if (!item.value.defined()) {
+    item.grad.copy_(direction);
+    return;
+  }
+  auto value = item.value.to(torch::kFloat32) * (item.keep_after ? 1.0 : item.keep);
+  value.sub_(direction, item.step);
+  item.value.copy_(item.keep_after ? value.mul_(item.keep) : value);
+}
+
 void adam_step(std::span<const AdamItem> items, const AdamRule& rule) {
   constexpr int64_t run = 1 << 14;  // elements a piece
   const auto bf16 = [](const torch::Tensor& t) { return t.defined() && t.scalar_type() == torch::kBFloat16; };
   std::vector<AdamPiece> pieces;
   for (const auto& item : items) {
     check_adam_item(item);
+    if (!item.grad.is_cpu()) {
+      adam_item_elsewhere(item, rule);
+      continue;
+    }
     AdamPiece piece{.value = nullptr,
                     .grad = nullptr,
                     .m = nullptr,

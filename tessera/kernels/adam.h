@@ -14,7 +14,8 @@ struct AdamRule {
   double eps = 1e-8;
 };
 
-// One tensor's share. All tensors are dense, on the CPU, of one shape; value and grad float32 or bfloat16, both moments of one of the two.
+// One tensor's share. All tensors are dense, on one device, of one shape; value and grad float32 or bfloat16, both moments of one of the
+// two.
 struct AdamItem {
   torch::Tensor value;  // moved in place; undefined: nothing moves, and the direction overwrites grad
   torch::Tensor grad;

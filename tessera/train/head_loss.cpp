@@ -50,7 +50,7 @@ struct HeadLoss : torch::autograd::Function<HeadLoss> {
   static torch::Tensor forward(AutogradContext* ctx, const torch::Tensor& hidden, const torch::Tensor& weight, const torch::Tensor& targets,
                                int64_t chunk, double z) {
     const bool for_hidden = hidden.requires_grad(), for_weight = weight.requires_grad();
-    const auto total = torch::zeros({}, torch::dtype(torch::kFloat64));
+    const auto total = torch::zeros({}, hidden.options().dtype(torch::kFloat64).requires_grad(false));
     auto d_hidden = for_hidden ? torch::empty_like(hidden) : torch::Tensor();
     auto d_weight = for_weight ? torch::zeros_like(weight, torch::kFloat32) : torch::Tensor();
     for (int64_t i = 0; i < hidden.size(0); i += chunk) {

@@ -88,7 +88,8 @@ Figures evaluate_language(lm::Transformer model, const std::vector<TokenCache>& 
         tokens.data_ptr<int64_t>()[i] = cache.token(at + i);
         targets.data_ptr<int64_t>()[i] = cache.token(at + i + 1);
       }
-      nats += model->losses(model->hidden(tokens), targets).sum(torch::kFloat64).item<double>();
+      const auto hidden = model->hidden(tokens.to(model->device()));
+      nats += model->losses(hidden, targets.to(model->device())).sum(torch::kFloat64).item<double>();
       counted += n;
     }
   }
@@ -150,8 +151,10 @@ size_t stage_of(const LanguageOptions& options, int64_t step) {
 
 torch::Tensor language_loss(const lm::Transformer& given, const LanguageRows& rows, bool recompute, double z_loss) {
   auto model = given;
-  const auto pass = std::make_shared<lm::Pass>(model->start(rows.tokens, {.documents = rows.documents}));
-  auto x = model->embed(rows.tokens, *pass);
+  const auto tokens = rows.tokens.to(model->device()), targets = rows.targets.to(model->device());
+  const auto documents = rows.documents.defined() ? rows.documents.to(model->device()) : rows.documents;
+  const auto pass = std::make_shared<lm::Pass>(model->start(tokens, {.documents = documents}));
+  auto x = model->embed(tokens, *pass);
   for (int64_t i = 0; i < model->depth(); ++i) {
     auto block = model->block(i);
     if (recompute) {
@@ -161,7 +164,7 @@ torch::Tensor language_loss(const lm::Transformer& given, const LanguageRows& ro
     }
   }
   const auto normed = model->final_norm(x);
-  return head_loss(normed.reshape({-1, normed.size(-1)}), head_weight(model), rows.targets.reshape({-1}), {.z_loss = z_loss});
+  return head_loss(normed.reshape({-1, normed.size(-1)}), head_weight(model), targets.reshape({-1}), {.z_loss = z_loss});
 }
 
 std::vector<Parameter> language_parameters(const lm::Transformer& model, double weight_decay) {

@@ -32,7 +32,7 @@ int64_t steps_of(const LanguageOptions& options);               // of all stages
 size_t stage_of(const LanguageOptions& options, int64_t step);  // the stage that step (from 1) belongs to
 
 // The loss of one batch of rows: sum over targets >= 0 of their nats, with its graph. tokens, targets: [B, T] int64; documents: [B, T] or
-// undefined.
+// undefined; on any device.
 struct LanguageRows {
   torch::Tensor tokens, targets, documents;
 };

@@ -59,14 +59,6 @@ std::vector<NamedLinear> targets_of(torch::nn::Module& model, const std::vector<
   return chosen;
 }
 
-torch::Tensor uniform(const std::vector<int64_t>& sizes, double bound, uint64_t seed, const std::string& name) {
-  auto values = torch::empty(sizes);
-  RandomStream stream(seed, name);
-  auto* out = values.data_ptr<float>();
-  for (int64_t i = 0; i < values.numel(); ++i) out[i] = static_cast<float>((2.0 * stream.uniform() - 1.0) * bound);
-  return values;
-}
-
 void refuse_second(torch::nn::Module& model) {
   if (!adapted(model).empty()) throw InputError("the model has LoRA adapters already; merge or remove them first");
 }
@@ -97,6 +89,14 @@ const std::string kPrefix = "base_model.model.";
 
 }  // namespace
 
+torch::Tensor uniform_draw(const std::vector<int64_t>& sizes, double bound, uint64_t seed, const std::string& name) {
+  auto values = torch::empty(sizes);
+  RandomStream stream(seed, name);
+  auto* out = values.data_ptr<float>();
+  for (int64_t i = 0; i < values.numel(); ++i) out[i] = static_cast<float>((2.0 * stream.uniform() - 1.0) * bound);
+  return values;
+}
+
 void add_lora(torch::nn::Module& model, const LoraOptions& options) {
   refuse_second(model);
   if (options.rank < 1) throw InputError("LoRA rank {}; give 1 or more", options.rank);
@@ -112,7 +112,7 @@ void add_lora(torch::nn::Module& model, const LoraOptions& options) {
   for (auto& named : chosen) {
     const auto& weight = named.layer->weight;
     const double bound = 1.0 / std::sqrt(static_cast<double>(weight.size(1)));
-    auto a = uniform({options.rank, weight.size(1)}, bound, options.seed, "lora/" + named.path).to(weight.device());
+    auto a = uniform_draw({options.rank, weight.size(1)}, bound, options.seed, "lora/" + named.path).to(weight.device());
     auto b = torch::zeros({weight.size(0), options.rank}, torch::TensorOptions(torch::kFloat32).device(weight.device()));
     named.layer->low_rank =
         nn::LowRank{a.requires_grad_(true), b.requires_grad_(true), options.alpha / static_cast<double>(options.rank), true};

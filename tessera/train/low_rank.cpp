@@ -17,9 +17,11 @@ void for_each_low_rank(torch::nn::Module& model, const Body& body) {
   }
 }
 
-void fill_normal(torch::Tensor& t, double std, uint64_t seed, const std::string& name) {
+void fill_normal(const torch::Tensor& t, double std, uint64_t seed, const std::string& name) {
   RandomStream stream(seed, name);
-  for (auto& value : std::span(t.mutable_data_ptr<float>(), t.numel())) value = static_cast<float>(std * stream.normal());
+  const auto values = torch::empty(t.sizes());
+  for (auto& value : std::span(values.mutable_data_ptr<float>(), values.numel())) value = static_cast<float>(std * stream.normal());
+  t.copy_(values);
 }
 
 // Zero but for the `kept` share of largest size.
@@ -56,10 +58,7 @@ void restart_lora(torch::nn::Module& model, Optimizer& optimizer, uint64_t seed,
     auto& added = *layer.low_rank;
     layer.weight.copy_(torch::addmm(layer.weight.to(torch::kFloat32), added.b, added.a, 1.0, added.scale));
     // PEFT's draw: U(-1/sqrt(in), 1/sqrt(in)).
-    RandomStream stream(seed, "relora/" + path);
-    const double bound = 1.0 / std::sqrt(static_cast<double>(added.a.size(1)));
-    for (auto& value : std::span(added.a.mutable_data_ptr<float>(), added.a.numel()))
-      value = static_cast<float>(bound * (2.0 * stream.uniform() - 1.0));
+    added.a.copy_(uniform_draw(added.a.sizes().vec(), 1.0 / std::sqrt(static_cast<double>(added.a.size(1))), seed, "relora/" + path));
     added.b.zero_();
   });
   for (size_t i = 0; i < optimizer.parameters().size(); ++i) {

@@ -77,6 +77,15 @@ void Trainer::hook_updates() {
 }
 
 StepReport Trainer::step() {
+  try {
+    return take_step();
+  } catch (const ConnectionError&) {
+    whole_ = false;
+    throw;
+  }
+}
+
+StepReport Trainer::take_step() {
   StepReport report{.step = step_ + 1};
   const int64_t micros = task_.micro_batches(report.step);
   if (options_.per_layer && micros > 1 && !options_.accumulate_low_rank)

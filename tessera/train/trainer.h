@@ -54,7 +54,7 @@ class Trainer {
   int64_t tokens_seen() const { return tokens_; }
   const Optimizer& optimizer() const { return *optimizer_; }
   const Task& task() const { return task_; }
-  // False after a failed step left the weights between two steps.
+  // False after a failed step left the weights between two steps, or this rank without the others: there is nothing to save then.
   bool whole() const { return whole_; }
 
   // Writes model, trainer_state.json, optimizer.safetensors and rng.safetensors into the existing empty `folder`. Of several ranks rank 0
@@ -78,6 +78,7 @@ class Trainer {
 
  private:
   class UpdateHook;
+  StepReport take_step();
   void check_options() const;
   void make_masters();
   void hook_updates();

@@ -1,5 +1,6 @@
 // What the contract of train/optimizer.h promises, for every name of the registry.
 #include "tests/train/optim_cases.h"
+#include "tests/train/other_device.h"
 
 namespace tessera::train {
 namespace {
@@ -48,6 +49,30 @@ TEST_P(EveryOptimizer, TakesBfloat16Gradients) {
     half->update({{i}}, {&grad, 1}, {.step = 1, .lr = 0.01});
   }
   expect_same_values(*full, *half);
+}
+
+// But for the codes of 8 bits, which are the CPU's alone.
+TEST_P(EveryOptimizer, MovesAnotherDeviceAsItMovesTheCpu) {
+  auto there = optim_parameters();
+  for (auto& parameter : there) parameter.value = parameter.value.to(other_device());
+  auto ours = make_optimizer({.name = GetParam()}, there), cpu = make_optimizer({.name = GetParam()}, optim_parameters());
+  const auto run = [&] {
+    for (int64_t step = 1; step <= 3; ++step) {
+      auto grads = optim_gradients(there, step);
+      for (auto& grad : grads) grad = grad.to(other_device());
+      ours->update({{0, 1, 2, 3, 4}}, grads, {.step = step, .lr = 0.01});
+    }
+  };
+  if (GetParam().find("8bit") != std::string::npos) {
+    EXPECT_THROW(run(), InputError);
+    return;
+  }
+  run();
+  optim_run(*cpu, 1, 3);
+  for (size_t i = 0; i < there.size(); ++i) {
+    EXPECT_EQ(there[i].value.device(), other_device());
+    EXPECT_TRUE(torch::allclose(there[i].value.cpu(), cpu->parameters()[i].value, 1e-4, 1e-5)) << there[i].name;
+  }
 }
 
 TEST_P(EveryOptimizer, RefusesAStateOfOtherNamesOrShapes) {

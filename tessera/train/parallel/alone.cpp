@@ -12,8 +12,10 @@ struct Done : Pending {
 
 class Alone : public Collective {
  public:
+  explicit Alone(torch::Device device) : device_(device) {}
   int64_t rank() const override { return 0; }
   int64_t size() const override { return 1; }
+  torch::Device device() const override { return device_; }
   std::shared_ptr<Pending> start_all_reduce(torch::Tensor /*tensor*/) override { return std::make_shared<Done>(); }
   std::shared_ptr<Pending> start_reduce_scatter(std::vector<torch::Tensor> /*parts*/) override { return std::make_shared<Done>(); }
   std::shared_ptr<Pending> start_all_gather(std::vector<torch::Tensor> /*parts*/) override { return std::make_shared<Done>(); }
@@ -23,10 +25,13 @@ class Alone : public Collective {
   void barrier() override {}
   void leave() override {}
   void abort(int exit_code) override { std::_Exit(exit_code); }
+
+ private:
+  torch::Device device_;
 };
 
 }  // namespace
 
-std::shared_ptr<Collective> alone() { return std::make_shared<Alone>(); }
+std::shared_ptr<Collective> alone(torch::Device device) { return std::make_shared<Alone>(device); }
 
 }  // namespace tessera::train

@@ -10,28 +10,41 @@
 #include <string>
 #include <vector>
 
+#include "tessera/base/error.h"
+
 namespace tessera::train {
+
+// Ranks can no longer reach each other, and each may notice it at another moment.
+class ConnectionError : public WorkError {
+ public:
+  using WorkError::WorkError;
+};
 
 // An operation under way: the tensors that it works on must not be touched before wait() has returned.
 class Pending {
  public:
   virtual ~Pending() = default;
   virtual bool done() const = 0;
-  virtual void wait() = 0;  // WorkError when the operation failed
+  virtual void wait() = 0;  // ConnectionError when the operation failed
 };
 
 // Tensors are contiguous, float32, bfloat16 or int64, of the same shape on all ranks, on the CPU (MPI) or the rank's GPU (NCCL); bfloat16
-// sums are rounded at every addition. Ranks call the same operations in the same order. WorkError when the connection fails; InputError for
-// tensors that it does not take and ranks that do not exist.
+// sums are rounded at every addition. Ranks call the same operations in the same order. ConnectionError when a transfer fails; InputError
+// for tensors that it does not take and ranks that do not exist. On a GPU operations follow the caller's current stream, and what it starts
+// after they return, or after wait(), sees their results.
 class Collective {
  public:
   virtual ~Collective() = default;
   virtual int64_t rank() const = 0;
   virtual int64_t size() const = 0;
+  // Where this rank's model is: the CPU or its GPU. Tensors on the CPU are taken in any case.
+  virtual torch::Device device() const { return torch::kCPU; }
 
-  // Zeros [elements] for parts of the two operations below, where they move fastest. Every rank calls it with the same arguments and keeps
-  // parts at the same places.
-  virtual torch::Tensor buffer(int64_t elements, torch::Dtype dtype) { return torch::zeros({elements}, dtype); }
+  // Zeros [elements] on device() for parts of the two operations below, where they move fastest. Every rank calls it with the same
+  // arguments and keeps parts at the same places.
+  virtual torch::Tensor buffer(int64_t elements, torch::Dtype dtype) {
+    return torch::zeros({elements}, torch::TensorOptions(dtype).device(device()));
+  }
   // tensor becomes its sum over ranks. start_... returns at once and works beside the caller's computation.
   virtual std::shared_ptr<Pending> start_all_reduce(torch::Tensor tensor) = 0;
   // parts[r] becomes its sum over ranks on rank r; on the others its values are lost. One part a rank, of any size, empty ones included.
@@ -54,7 +67,7 @@ class Collective {
 };
 
 // One process alone: every operation is the identity. send and receive have no partner: InputError.
-std::shared_ptr<Collective> alone();
+std::shared_ptr<Collective> alone(torch::Device device = torch::kCPU);
 
 // How this process was started, from the environment alone: nothing is loaded or connected.
 struct StartedAs {

@@ -27,7 +27,7 @@ class GradientReducer {
   // gradient has come.
   void expect(bool last);
   // After the last backward pass: sends what is left, waits, and gives every leaf its sum as .grad (float32). Undefined: leaves that no
-  // rank has used, and those that another rank owns. WorkError when the connection fails.
+  // rank has used, and those that another rank owns. ConnectionError when a transfer fails.
   void finish();
   // Gives up a step that failed before finish() on every rank alike.
   void forget();

@@ -3,25 +3,15 @@
 #include <algorithm>
 
 #include "tessera/base/error.h"
+#include "tessera/train/parallel/exchanged.h"
 
 namespace tessera::train {
 
 namespace {
 
-Element element_of(const torch::Tensor& tensor, const char* operation) {
-  if (!tensor.defined() || !tensor.is_cpu() || !tensor.is_contiguous())
-    throw InputError("{}: ranks exchange contiguous CPU tensors; call .contiguous() or .cpu() first", operation);
-  switch (tensor.scalar_type()) {
-    case torch::kFloat32:
-      return Element::float32;
-    case torch::kBFloat16:
-      return Element::bfloat16;
-    case torch::kInt64:
-      return Element::int64;
-    default:
-      throw InputError("{}: ranks exchange float32, bfloat16 and int64, not {}; convert first", operation,
-                       c10::toString(tensor.scalar_type()));
-  }
+Element element_of(const torch::Tensor& tensor) {
+  if (tensor.scalar_type() == torch::kInt64) return Element::int64;
+  return tensor.scalar_type() == torch::kBFloat16 ? Element::bfloat16 : Element::float32;
 }
 
 int64_t bytes_of(const torch::Tensor& tensor) { return tensor.numel() * tensor.element_size(); }
@@ -39,7 +29,7 @@ class Transfers : public Pending {
     try {
       for (const auto& transfer : transfers_) transfer->wait();
     } catch (const std::runtime_error& error) {
-      throw WorkError("{}; resume from the last checkpoint", error.what());
+      throw ConnectionError("{}; resume from the last checkpoint", error.what());
     }
     if (last_) std::exchange(last_, nullptr)();
   }
@@ -58,32 +48,32 @@ class MpiCollective : public Collective {
   int64_t size() const override { return transport_->size(); }
 
   std::shared_ptr<Pending> start_all_reduce(torch::Tensor tensor) override {
-    const Element element = element_of(tensor, "all-reduce");
+    check_exchanged(tensor, torch::kCPU, "all-reduce");
     auto pending = std::make_shared<Transfers>(std::vector{tensor});
-    pending->add(transport_->all_reduce(tensor.data_ptr(), tensor.numel(), element));
+    pending->add(transport_->all_reduce(tensor.data_ptr(), tensor.numel(), element_of(tensor)));
     return pending;
   }
 
   std::shared_ptr<Pending> start_reduce_scatter(std::vector<torch::Tensor> parts) override {
-    check_parts(parts, "reduce-scatter");
+    check_parts(parts, size(), torch::kCPU, "reduce-scatter");
     auto pending = std::make_shared<Transfers>(parts);
     for (int root = 0; root < transport_->size(); ++root) {
       const auto& part = parts[static_cast<size_t>(root)];
-      if (part.numel() > 0) pending->add(transport_->reduce(part.data_ptr(), part.numel(), element_of(part, "reduce-scatter"), root));
+      if (part.numel() > 0) pending->add(transport_->reduce(part.data_ptr(), part.numel(), element_of(part), root));
     }
     return pending;
   }
 
   // MPI gathers into one buffer: parts that lie one behind another are that buffer already.
   std::shared_ptr<Pending> start_all_gather(std::vector<torch::Tensor> parts) override {
-    check_parts(parts, "all-gather");
+    check_parts(parts, size(), torch::kCPU, "all-gather");
     std::vector<int64_t> counts;
     bool adjacent = true;
     for (size_t r = 0; r < parts.size(); ++r) {
       counts.push_back(parts[r].numel());
       adjacent = adjacent && parts[r].data_ptr() == static_cast<char*>(parts[0].data_ptr()) + sum_of_bytes(parts, r);
     }
-    const Element element = element_of(parts[0], "all-gather");
+    const Element element = element_of(parts[0]);
     if (adjacent) {
       auto pending = std::make_shared<Transfers>(parts);
       pending->add(transport_->all_gather(parts[0].data_ptr(), counts, element));
@@ -103,16 +93,16 @@ class MpiCollective : public Collective {
   }
 
   void broadcast(torch::Tensor tensor, int64_t root) override {
-    element_of(tensor, "broadcast");
-    one(tensor, transport_->broadcast(tensor.data_ptr(), bytes_of(tensor), partner(root, "broadcast")));
+    check_exchanged(tensor, torch::kCPU, "broadcast");
+    one(tensor, transport_->broadcast(tensor.data_ptr(), bytes_of(tensor), partner(root, size(), "broadcast")));
   }
   void send(const torch::Tensor& tensor, int64_t to) override {
-    element_of(tensor, "send");
-    one(tensor, transport_->send(tensor.data_ptr(), bytes_of(tensor), partner(to, "send")));
+    check_exchanged(tensor, torch::kCPU, "send");
+    one(tensor, transport_->send(tensor.data_ptr(), bytes_of(tensor), partner(to, size(), "send")));
   }
   void receive(torch::Tensor tensor, int64_t from) override {
-    element_of(tensor, "receive");
-    one(tensor, transport_->receive(tensor.data_ptr(), bytes_of(tensor), partner(from, "receive")));
+    check_exchanged(tensor, torch::kCPU, "receive");
+    one(tensor, transport_->receive(tensor.data_ptr(), bytes_of(tensor), partner(from, size(), "receive")));
   }
   void barrier() override { one({}, transport_->barrier()); }
   void leave() override {
@@ -135,18 +125,6 @@ class MpiCollective : public Collective {
     int64_t sum = 0;
     for (size_t i = 0; i < end; ++i) sum += bytes_of(parts[i]);
     return sum;
-  }
-  int partner(int64_t rank, const char* operation) const {
-    if (rank < 0 || rank >= size()) throw InputError("{}: rank {} of {} ranks; give 0 to {}", operation, rank, size(), size() - 1);
-    return static_cast<int>(rank);
-  }
-  void check_parts(const std::vector<torch::Tensor>& parts, const char* operation) const {
-    if (static_cast<int64_t>(parts.size()) != size())
-      throw InputError("{}: {} parts for {} ranks; give one part a rank", operation, parts.size(), size());
-    for (const auto& part : parts)
-      if (element_of(part, operation) != element_of(parts[0], operation))
-        throw InputError("{}: parts of {} and {}; give one dtype", operation, c10::toString(parts[0].scalar_type()),
-                         c10::toString(part.scalar_type()));
   }
 
   std::unique_ptr<Transport> transport_;
