@@ -49,6 +49,16 @@ if(NOT TESSERA_PLAIN_ONLY)
   target_compile_definitions(tessera_torch_deps INTERFACE FMT_HEADER_ONLY)
   find_package(MPI COMPONENTS CXX)  # optional: see add_mpi_plugin
   message(STATUS "Tessera: LibTorch ${LibTorch_VERSION} at ${LibTorch_ROOT}, CUDA ${LibTorch_CUDA}")
+  if(LibTorch_CUDA)
+    find_package(NCCL 2.14 QUIET)
+    if(NCCL_FOUND)
+      target_link_libraries(tessera_torch_deps INTERFACE NCCL::nccl)
+      target_compile_definitions(tessera_torch_deps INTERFACE TESSERA_HAS_NCCL)
+      message(STATUS "Tessera: NCCL ${NCCL_VERSION} at ${NCCL_LIBRARY}, CUDA's headers at ${NCCL_CUDA_INCLUDE}: ranks train on GPUs")
+    else()
+      message(STATUS "Tessera: training on the GPUs of several ranks is left out, for want of: ${NCCL_MISSING}")
+    endif()
+  endif()
 endif()
 
 # Parquet comes from the pyarrow wheel beside LibTorch's wheel, or from -DTESSERA_PYARROW=DIR; without it the reader says how to get it.

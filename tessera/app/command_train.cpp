@@ -158,10 +158,11 @@ train::LoopEvents events_of(TrainReport* report, run::RunFolder* folder) {
 std::shared_ptr<train::Collective> join_ranks(run::Context& context) {
   if (train::started_as().size > 1 && context.settings().out.empty())
     throw InputError("{} ranks need one folder; give --out RUN", train::started_as().size);
-  auto ranks = train::join([](const std::string& line) {
+  const auto lost = [](const std::string& line) {
     std::fprintf(stderr, "tessera: %s\n", line.c_str());
     std::_Exit(1);
-  });
+  };
+  auto ranks = train::join(lost, context.settings().device == run::Device::cuda ? torch::kCUDA : torch::kCPU);
   if (ranks->size() > 1 && context.settings().threads == 0) at::set_num_threads(static_cast<int>(train::threads_of_rank(*ranks)));
   return ranks;
 }
@@ -169,9 +170,9 @@ std::shared_ptr<train::Collective> join_ranks(run::Context& context) {
 // Rank 0 prepares the folder, then the others read it.
 TrainSetup set_up_on(train::Collective& ranks, const TrainCommand& options, run::Context& context) {
   TrainSetup setup;
-  if (ranks.rank() == 0) setup = set_up_training(options, context);
+  if (ranks.rank() == 0) setup = set_up_training(options, context, ranks.device(), true);
   ranks.barrier();
-  if (ranks.rank() != 0) setup = set_up_training(options, context, false);
+  if (ranks.rank() != 0) setup = set_up_training(options, context, ranks.device(), false);
   setup.language.rank = ranks.rank();
   setup.language.ranks = ranks.size();
   train::check_stages(setup.language, setup.model->config());

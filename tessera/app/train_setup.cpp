@@ -124,10 +124,9 @@ void prepare_data(const TrainCommand& options, const std::vector<train::CorpusNa
   std::erase_if(setup.held_out, [](const auto& cache) { return cache.tokens() < 2; });
 }
 
-void prepare_model(const TrainCommand& options, run::Context& context, TrainSetup& setup, int64_t positions) {
+void prepare_model(const TrainCommand& options, run::Context& context, TrainSetup& setup, int64_t positions, torch::Device device) {
   const auto dtype = train_dtype(context.settings().dtype);
   setup.fresh = is_fresh(options);
-  const auto device = lm::parse_device(run::name_of(context.settings().device));
   if (setup.checkpoint || !setup.fresh) {
     const fs::path from = setup.checkpoint ? *setup.checkpoint : model_to_continue(options);
     lm::LoadOptions load{
@@ -261,7 +260,7 @@ static void check_texts(const std::vector<train::CorpusName>& corpora) {
   }
 }
 
-TrainSetup set_up_training(const TrainCommand& options, run::Context& context, bool writes) {
+TrainSetup set_up_training(const TrainCommand& options, run::Context& context, torch::Device device, bool writes) {
   const auto corpora = train::parse_corpora(options.data, options.resume), eval = train::parse_corpora(options.eval, options.resume);
   (void)language_options(options, corpora, {});  // stages are checked before anything is written
   if (is_fresh(options)) {
@@ -280,7 +279,7 @@ TrainSetup set_up_training(const TrainCommand& options, run::Context& context, b
   prepare_tokenizer(options, corpora, context, setup);
   prepare_data(options, corpora, eval, context, setup);
   const int64_t longest = longest_row(options, corpora);
-  prepare_model(options, context, setup, std::max<int64_t>(1024, longest));
+  prepare_model(options, context, setup, std::max<int64_t>(1024, longest), device);
   std::vector<int64_t> tokens;
   for (const auto& corpus : setup.corpora) tokens.push_back(corpus.cache.tokens());
   setup.language = language_options(options, corpora, tokens);

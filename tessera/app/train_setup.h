@@ -26,7 +26,7 @@ struct TrainSetup {
 // Makes or opens the run's folder, trains or takes the tokenizer, tokenises what is not tokenised yet, builds or loads the model. Throws
 // InputError before anything is written where the options are wrong. `writes`: false for the ranks that come after rank 0 has done all
 // this: they only read what is there.
-TrainSetup set_up_training(const TrainCommand& options, run::Context& context, bool writes = true);
+TrainSetup set_up_training(const TrainCommand& options, run::Context& context, torch::Device device, bool writes);
 
 // What a dry run knows without reading the data: the model's config; its stages need --tokens or --stages.
 lm::ModelConfig planned_config(const TrainCommand& options);

@@ -14,7 +14,7 @@ namespace tessera::train {
 namespace {
 
 // Values of rank r: the same on every machine, of both signs, not all exact in bfloat16.
-torch::Tensor values_of(int64_t r, std::vector<int64_t> shape) {
+torch::Tensor values_of(int64_t r, const std::vector<int64_t>& shape) {
   const int64_t count = std::accumulate(shape.begin(), shape.end(), int64_t{1}, std::multiplies<>());
   const auto i = torch::arange(count, torch::kFloat64);
   return torch::sin(i * 0.37 + static_cast<double>(r)).mul(1.0 + static_cast<double>(r)).to(torch::kFloat32).view(shape);
@@ -62,15 +62,17 @@ TEST(DISABLED_CollectiveOnRanks, AllReduceAddsInEveryDtype) {
       exact += values_of(i, {count}).to(torch::kFloat64);
       largest += values_of(i, {count}).abs().max().item<double>();
     }
-    auto fp32 = values_of(r.rank(), {count});
+    auto fp32 = values_of(r.rank(), {count}).to(r.device());
     r.all_reduce(fp32);
-    EXPECT_LE((fp32 - exact).abs().max().item<double>(), 1e-6 * largest);
-    auto bf16 = values_of(r.rank(), {count}).to(torch::kBFloat16);
+    EXPECT_LE((fp32.cpu() - exact).abs().max().item<double>(), 1e-6 * largest);
+    auto bf16 = values_of(r.rank(), {count}).to(r.device(), torch::kBFloat16);
     r.all_reduce(bf16);
-    EXPECT_LE((bf16.to(torch::kFloat64) - exact).abs().max().item<double>(), static_cast<double>(r.size()) * largest / 256);
-    auto whole = torch::arange(count) + r.rank() * (int64_t{1} << 40);
-    r.all_reduce(whole);
-    EXPECT_TRUE(whole.equal(torch::arange(count) * r.size() + r.size() * (r.size() - 1) / 2 * (int64_t{1} << 40)));
+    EXPECT_LE((bf16.cpu().to(torch::kFloat64) - exact).abs().max().item<double>(), static_cast<double>(r.size()) * largest / 256);
+    for (const auto device : {torch::Device(torch::kCPU), r.device()}) {
+      auto whole = (torch::arange(count) + r.rank() * (int64_t{1} << 40)).to(device);
+      r.all_reduce(whole);
+      EXPECT_TRUE(whole.cpu().equal(torch::arange(count) * r.size() + r.size() * (r.size() - 1) / 2 * (int64_t{1} << 40))) << device;
+    }
   }
 }
 
@@ -81,8 +83,9 @@ TEST(DISABLED_CollectiveOnRanks, Bfloat16AdditionRoundsToNearestEvenAsLibTorchDo
     const auto specials = torch::tensor(std::vector<float>{INFINITY, -INFINITY, NAN, 3.3e38F, 1e-40F, -0.0F, 0.0F, 1.0F});
     return torch::cat({rank == 0 ? specials : specials.roll(1), values_of(rank, {5000})}).to(torch::kBFloat16);
   };
-  auto sum = of(r.rank());
+  auto sum = of(r.rank()).to(r.device());
   r.all_reduce(sum);
+  sum = sum.cpu();
   const auto expected = of(0) + of(1);
   EXPECT_TRUE(torch::equal(sum.isnan(), expected.isnan()));
   EXPECT_TRUE(torch::equal(sum.nan_to_num(), expected.nan_to_num()));
@@ -93,13 +96,13 @@ TEST(DISABLED_CollectiveOnRanks, SumsAreTheSameOnEveryRankAndAtEveryRepetition) 
   for (const int64_t count : {int64_t{513}, int64_t{1} << 20}) {
     torch::Tensor first;
     for (int repetition = 0; repetition < 5; ++repetition) {
-      auto sum = values_of(r.rank(), {count}) / 3;
+      auto sum = values_of(r.rank(), {count}).to(r.device()) / 3;
       r.all_reduce(sum);
-      if (repetition == 0) first = sum;
-      EXPECT_TRUE(sum.equal(first));
+      if (repetition == 0) first = sum.cpu();
+      EXPECT_TRUE(sum.cpu().equal(first));
       auto of_zero = sum.clone();
       r.broadcast(of_zero, 0);
-      EXPECT_TRUE(sum.equal(of_zero));
+      EXPECT_TRUE(of_zero.cpu().equal(first));
     }
   }
 }
@@ -109,15 +112,15 @@ TEST(DISABLED_CollectiveOnRanks, ReduceScatterAndAllGatherTakePartsOfAnySize) {
   const auto size_of = [](int64_t part) { return part == 1 ? 0 : 1000 + 37 * part; };
   for (const bool adjacent : {true, false}) {
     std::vector<torch::Tensor> parts;
-    const auto buffer = torch::empty({8000});
+    const auto buffer = torch::empty({8000}, r.device());
     int64_t begin = 0;
     for (int64_t p = 0; p < r.size(); ++p) {
-      parts.push_back(adjacent ? buffer.slice(0, begin, begin + size_of(p)) : torch::empty({size_of(p)}));
+      parts.push_back(adjacent ? buffer.slice(0, begin, begin + size_of(p)) : torch::empty({size_of(p)}, r.device()));
       parts.back().copy_(values_of(r.rank(), {size_of(p)}));
       begin += size_of(p);
     }
     r.reduce_scatter(parts);
-    const auto& mine = parts[static_cast<size_t>(r.rank())];
+    const auto mine = parts[static_cast<size_t>(r.rank())].cpu();
     auto expected = torch::zeros_like(mine);
     for (int64_t i = 0; i < r.size(); ++i) expected += values_of(i, {mine.numel()});
     EXPECT_TRUE(torch::allclose(mine, expected, 0.0, 1e-5));
@@ -127,7 +130,7 @@ TEST(DISABLED_CollectiveOnRanks, ReduceScatterAndAllGatherTakePartsOfAnySize) {
     for (int64_t p = 0; p < r.size(); ++p) {
       auto whole = torch::zeros({size_of(p)});
       for (int64_t i = 0; i < r.size(); ++i) whole += values_of(i, {size_of(p)});
-      EXPECT_TRUE(torch::allclose(parts[static_cast<size_t>(p)], whole, 0.0, 1e-5)) << p;
+      EXPECT_TRUE(torch::allclose(parts[static_cast<size_t>(p)].cpu(), whole, 0.0, 1e-5)) << p;
     }
   }
 }
@@ -136,15 +139,15 @@ TEST(DISABLED_CollectiveOnRanks, SendsGoRoundInOrder) {
   Collective& r = ranks();
   const int64_t next = (r.rank() + 1) % r.size(), before = (r.rank() + r.size() - 1) % r.size();
   for (const int64_t count : {3, 200'000}) {
-    auto got = torch::empty({count});
+    auto got = torch::empty({count}, r.device());
     if (r.rank() % 2 == 0) {
-      r.send(values_of(r.rank(), {count}), next);
+      r.send(values_of(r.rank(), {count}).to(r.device()), next);
       r.receive(got, before);
     } else {
       r.receive(got, before);
-      r.send(values_of(r.rank(), {count}), next);
+      r.send(values_of(r.rank(), {count}).to(r.device()), next);
     }
-    EXPECT_TRUE(got.equal(values_of(before, {count})));
+    EXPECT_TRUE(got.cpu().equal(values_of(before, {count})));
   }
 }
 
@@ -153,7 +156,7 @@ TEST(DISABLED_CollectiveOnRanks, ManyOperationsAreUnderWayAtOnce) {
   std::vector<torch::Tensor> sums;
   std::vector<std::shared_ptr<Pending>> pending;
   for (int64_t i = 0; i < 20; ++i) {
-    sums.push_back(torch::full({50'000 + i}, static_cast<float>(r.rank() + i)));
+    sums.push_back(torch::full({50'000 + i}, static_cast<float>(r.rank() + i), r.device()));
     pending.push_back(r.start_all_reduce(sums.back()));
   }
   for (auto at = pending.rbegin(); at != pending.rend(); ++at) (*at)->wait();
@@ -193,7 +196,7 @@ TEST(DISABLED_CollectiveOnRanks, BuffersTakeSumsAndPartsInEveryDtype) {
         auto whole = torch::zeros({size_of(p)}, torch::kFloat64);
         for (int64_t i = 0; i < r.size(); ++i) whole += values(i, p);
         const double slack = dtype == torch::kBFloat16 ? 50.0 * static_cast<double>(r.size()) / 64 : dtype == torch::kInt64 ? 0.0 : 1e-3;
-        EXPECT_TRUE(torch::allclose(parts[static_cast<size_t>(p)].to(torch::kFloat64), whole, 0.0, slack)) << dtype << " part " << p;
+        EXPECT_TRUE(torch::allclose(parts[static_cast<size_t>(p)].cpu().to(torch::kFloat64), whole, 0.0, slack)) << dtype << " part " << p;
       }
     }
   }
@@ -213,17 +216,21 @@ TEST(DISABLED_CollectiveOnRanks, BuffersTakeManyOperationsAtOnceAndForgetWhatWas
   for (int64_t i = 0; i < 20; ++i) pending.push_back(start(i));
   for (auto at = pending.rbegin(); at != pending.rend(); ++at) (*at)->wait();
   for (int64_t i = 0; i < 20; ++i) {
-    EXPECT_TRUE(pending[static_cast<size_t>(i)]->done());
     EXPECT_TRUE(buffer[i][r.rank()].eq(static_cast<float>(r.size() * (r.size() - 1) / 2 + r.size() * i)).all().item<bool>()) << i;
+    EXPECT_TRUE(pending[static_cast<size_t>(i)]->done()) << "its sum was read";
   }
 }
 
 TEST(DISABLED_CollectiveOnRanks, RefusesWhatItCannotMove) {
   Collective& r = ranks();
-  EXPECT_THROW(r.all_reduce(torch::zeros({4, 4}).t().slice(0, 1, 3)), InputError);
-  EXPECT_THROW(r.all_reduce(torch::zeros({4}, torch::kFloat64)), InputError);
-  EXPECT_THROW(r.broadcast(torch::zeros({4}), r.size()), InputError);
-  EXPECT_THROW(r.reduce_scatter({torch::zeros({4})}), InputError);
+  for (const auto device : {torch::Device(torch::kCPU), r.device()}) {
+    const auto zeros = torch::zeros({4, 4}, device);
+    EXPECT_THROW(r.all_reduce(zeros.t().slice(0, 1, 3)), InputError);
+    EXPECT_THROW(r.all_reduce(zeros.to(torch::kFloat64)), InputError);
+    EXPECT_THROW(r.broadcast(zeros, r.size()), InputError);
+    EXPECT_THROW(r.reduce_scatter({zeros}), InputError);
+  }
+  EXPECT_THROW(r.all_reduce(torch::zeros({4}, torch::kMeta)), InputError);
 }
 
 TEST(DISABLED_CollectiveOnRanks, CoresAreSharedAmongTheRanksOfAHost) {
@@ -241,6 +248,24 @@ TEST(Collective, WorksOnTwoRanks) {
 TEST(Collective, WorksOnFourRanks) {
   SKIP_WITHOUT_MPIRUN();
   expect_on_ranks(4, "DISABLED_CollectiveOnRanks.*");
+}
+
+// The same on GPUs, and, where there are none, on what stands for one: the tests themselves follow the device.
+TEST(Collective, WorksOnADeviceThatIsNotTheCpu) {
+  SKIP_WITHOUT_MPIRUN();
+  expect_on_ranks(2, "DISABLED_CollectiveOnRanks.*", RanksOn::other_device);
+}
+
+TEST(Collective, WorksOnTwoGpus) {
+  SKIP_WITHOUT_MPIRUN();
+  SKIP_WITHOUT_GPUS(2);
+  expect_on_ranks(2, "DISABLED_CollectiveOnRanks.*", RanksOn::gpus);
+}
+
+TEST(Collective, WorksOnFourGpus) {
+  SKIP_WITHOUT_MPIRUN();
+  SKIP_WITHOUT_GPUS(4);
+  expect_on_ranks(4, "DISABLED_CollectiveOnRanks.*", RanksOn::gpus);
 }
 
 }  // namespace tessera::train

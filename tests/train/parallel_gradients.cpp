@@ -12,10 +12,10 @@ namespace {
 // Two layers, a gain that only odd ranks use, and a bias that nobody uses.
 struct Net {
   std::vector<torch::Tensor> leaves;
-  explicit Net(torch::Dtype dtype = torch::kFloat32) {
+  explicit Net(torch::Device device = torch::kCPU, torch::Dtype dtype = torch::kFloat32) {
     torch::manual_seed(7);
     for (const auto& shape : std::vector<std::vector<int64_t>>{{40, 16}, {40}, {8, 40}, {40}, {3}})
-      leaves.push_back((torch::randn(shape) * 0.3).to(dtype).requires_grad_(true));
+      leaves.push_back((torch::randn(shape) * 0.3).to(device, dtype).requires_grad_(true));
   }
   torch::Tensor loss(const torch::Tensor& x, bool use_gain, const std::function<void()>& at_first_layer = {}) const {
     auto h = torch::tanh(torch::linear(x, leaves[0], leaves[1]));
@@ -29,11 +29,11 @@ struct Net {
   }
 };
 
-// Rows of rank r's micro-batch m.
-torch::Tensor rows(int64_t r, int64_t m, torch::Dtype dtype = torch::kFloat32) {
+// Rows of rank r's micro-batch m, where the net is.
+torch::Tensor rows(int64_t r, int64_t m, const Net& net) {
   return torch::sin(torch::arange(5 * 16, torch::kFloat32) * (0.1 + 0.01 * static_cast<double>(r)) + static_cast<double>(m))
       .view({5, 16})
-      .to(dtype);
+      .to(net.leaves[0].device(), net.leaves[0].scalar_type());
 }
 
 int64_t micro_batches(int64_t r) { return r == 0 ? 3 : r; }  // uneven
@@ -42,16 +42,16 @@ int64_t micro_batches(int64_t r) { return r == 0 ? 3 : r; }  // uneven
 std::vector<torch::Tensor> whole_gradients(int64_t ranks, bool gain_on_odd = true) {
   const Net net;
   for (int64_t r = 0; r < ranks; ++r)
-    for (int64_t m = 0; m < micro_batches(r); ++m) net.loss(rows(r, m), gain_on_odd && r % 2 == 1).backward();
+    for (int64_t m = 0; m < micro_batches(r); ++m) net.loss(rows(r, m, net), gain_on_odd && r % 2 == 1).backward();
   std::vector<torch::Tensor> all;
   for (const auto& leaf : net.leaves) all.push_back(leaf.grad());
   return all;
 }
 
-void run_micro_batches(const Net& net, GradientReducer& reducer, int64_t rank, torch::Dtype dtype = torch::kFloat32) {
+void run_micro_batches(const Net& net, GradientReducer& reducer, int64_t rank) {
   for (int64_t m = 0; m < micro_batches(rank); ++m) {
     reducer.expect(m + 1 == micro_batches(rank));
-    net.loss(rows(rank, m, dtype), rank % 2 == 1).backward();
+    net.loss(rows(rank, m, net), rank % 2 == 1).backward();
   }
 }
 
@@ -59,7 +59,7 @@ void expect_close(const torch::Tensor& ours, const torch::Tensor& expected, doub
   ASSERT_EQ(ours.defined(), expected.defined());
   if (!ours.defined()) return;
   EXPECT_EQ(ours.scalar_type(), torch::kFloat32);
-  EXPECT_LE((ours - expected).abs().max().item<double>(), tolerance * expected.abs().max().item<double>());
+  EXPECT_LE((ours.cpu() - expected).abs().max().item<double>(), tolerance * expected.abs().max().item<double>());
 }
 
 std::shared_ptr<Collective> shared_ranks() {
@@ -101,7 +101,7 @@ std::vector<Parameter> parameters_of(const Net& net) {
 
 // Three steps of Momentum with the reducer, by ShardedOptimizer or, every sum sent to all ranks, by the whole rule; returns the net.
 Net trained(bool sharded, std::unique_ptr<ShardedOptimizer>* kept = nullptr) {
-  Net net;
+  Net net(ranks().device());
   auto whole = std::make_unique<Momentum>(parameters_of(net));
   auto optimizer = std::make_unique<ShardedOptimizer>(std::make_unique<Momentum>(parameters_of(net)), shared_ranks());
   const auto owners = optimizer->owners();
@@ -116,7 +116,7 @@ Net trained(bool sharded, std::unique_ptr<ShardedOptimizer>* kept = nullptr) {
       which.push_back(i);
       grads.push_back(net.leaves[i].grad());
       if (sharded) continue;
-      if (owners[i] != ranks().rank()) grads.back() = torch::empty(net.leaves[i].sizes());
+      if (owners[i] != ranks().rank()) grads.back() = torch::empty(net.leaves[i].sizes(), net.leaves[i].device());
       ranks().broadcast(grads.back(), owners[i]);
     }
     Optimizer& rule = sharded ? static_cast<Optimizer&>(*optimizer) : *whole;
@@ -131,7 +131,7 @@ Net trained(bool sharded, std::unique_ptr<ShardedOptimizer>* kept = nullptr) {
 TEST(DISABLED_GradientsOnRanks, SumsEqualThoseOfOneProcess) {
   const auto expected = whole_gradients(ranks().size());
   for (const int64_t bytes : {1, 1000, 1 << 20}) {
-    const Net net;
+    const Net net(ranks().device());
     GradientReducer reducer(net.leaves, shared_ranks(), {.bytes = bytes});
     for (int step = 0; step < 2; ++step) {
       run_micro_batches(net, reducer, ranks().rank());
@@ -145,7 +145,7 @@ TEST(DISABLED_GradientsOnRanks, SumsEqualThoseOfOneProcess) {
 
 TEST(DISABLED_GradientsOnRanks, OwnersAloneGetTheirSums) {
   const auto expected = whole_gradients(ranks().size());
-  const Net net;
+  const Net net(ranks().device());
   std::vector<int64_t> owners;
   for (size_t i = 0; i < net.leaves.size(); ++i) owners.push_back(static_cast<int64_t>(i + 1) % ranks().size());
   GradientReducer reducer(net.leaves, shared_ranks(), {.bytes = 3000, .owners = owners});
@@ -158,17 +158,17 @@ TEST(DISABLED_GradientsOnRanks, OwnersAloneGetTheirSums) {
 }
 
 TEST(DISABLED_GradientsOnRanks, BucketsSetOffWhileTheBackwardPassRuns) {
-  const Net net;
+  const Net net(ranks().device());
   GradientReducer reducer(net.leaves, shared_ranks(), {.bytes = 1});
   ASSERT_EQ(reducer.buckets(), net.leaves.size());
   size_t at_first_layer = 0;
   const auto watch = [&] { at_first_layer = reducer.started(); };
   reducer.expect(false);
-  net.loss(rows(0, 0), true, watch).backward();
+  net.loss(rows(0, 0, net), true, watch).backward();
   EXPECT_EQ(reducer.started(), 0U) << "more micro-batches follow";
   reducer.expect(true);
   // The last leaf is used by nobody: give it a gradient so that the buckets behind it can set off in order.
-  const auto loss = net.loss(rows(0, 0), true, watch);
+  const auto loss = net.loss(rows(0, 0, net), true, watch);
   (loss + net.leaves[4].sum()).backward();  // the sum was made last, so its gradient comes first
   EXPECT_GE(at_first_layer, 2U) << "the head's and the gain's sums were under way before the first layer's gradient was made";
   EXPECT_LT(at_first_layer, reducer.buckets());
@@ -178,19 +178,19 @@ TEST(DISABLED_GradientsOnRanks, BucketsSetOffWhileTheBackwardPassRuns) {
 
 TEST(DISABLED_GradientsOnRanks, Bfloat16GradientsAccumulateInFloat32) {
   const auto expected = whole_gradients(ranks().size());
-  const Net net(torch::kBFloat16);
+  const Net net(ranks().device(), torch::kBFloat16);
   GradientReducer reducer(net.leaves, shared_ranks());
-  run_micro_batches(net, reducer, ranks().rank(), torch::kBFloat16);
+  run_micro_batches(net, reducer, ranks().rank());
   reducer.finish();
   for (size_t i = 0; i < net.leaves.size(); ++i) expect_close(net.leaves[i].grad(), expected[i], 0.03);
 }
 
 TEST(DISABLED_GradientsOnRanks, AStepThatWasGivenUpLeavesNothing) {
   const auto expected = whole_gradients(ranks().size());
-  const Net net;
+  const Net net(ranks().device());
   GradientReducer reducer(net.leaves, shared_ranks());
   reducer.expect(false);
-  net.loss(rows(5, 5), true).backward();
+  net.loss(rows(5, 5, net), true).backward();
   reducer.forget();
   run_micro_batches(net, reducer, ranks().rank());
   reducer.finish();
@@ -199,7 +199,7 @@ TEST(DISABLED_GradientsOnRanks, AStepThatWasGivenUpLeavesNothing) {
 
 TEST(DISABLED_GradientsOnRanks, ShardedUpdatesEqualWholeOnesBitForBit) {
   const Net whole = trained(false), sharded = trained(true);
-  for (size_t i = 0; i < whole.leaves.size(); ++i) EXPECT_TRUE(whole.leaves[i].equal(sharded.leaves[i])) << i;
+  for (size_t i = 0; i < whole.leaves.size(); ++i) EXPECT_TRUE(whole.leaves[i].cpu().equal(sharded.leaves[i].cpu())) << i;
 }
 
 TEST(DISABLED_GradientsOnRanks, StatesGatherOnRankZeroAndLoadAnywhere) {
@@ -221,7 +221,7 @@ TEST(DISABLED_GradientsOnRanks, StatesGatherOnRankZeroAndLoadAnywhere) {
       EXPECT_EQ(optimizer->state(i)[1].first, "momentum");
       EXPECT_GT(optimizer->state(i)[1].second.abs().sum().item<double>(), 0.0);
       fresh.load_state(i, optimizer->state(i));
-      EXPECT_TRUE(fresh.state(i)[1].second.equal(optimizer->state(i)[1].second));
+      EXPECT_TRUE(fresh.state(i)[1].second.cpu().equal(optimizer->state(i)[1].second.cpu()));
     }
     EXPECT_TRUE(optimizer->state(4).empty()) << "never updated";
   }
@@ -236,6 +236,17 @@ TEST(Gradients, EqualOneProcessOnTwoRanks) {
 TEST(Gradients, EqualOneProcessOnFourRanks) {
   SKIP_WITHOUT_MPIRUN();
   expect_on_ranks(4, "DISABLED_GradientsOnRanks.*");
+}
+
+TEST(Gradients, EqualOneProcessOnADeviceThatIsNotTheCpu) {
+  SKIP_WITHOUT_MPIRUN();
+  expect_on_ranks(2, "DISABLED_GradientsOnRanks.*", RanksOn::other_device);
+}
+
+TEST(Gradients, EqualOneProcessOnTwoGpus) {
+  SKIP_WITHOUT_MPIRUN();
+  SKIP_WITHOUT_GPUS(2);
+  expect_on_ranks(2, "DISABLED_GradientsOnRanks.*", RanksOn::gpus);
 }
 
 TEST(Gradients, OneProcessAloneNeedsNoOther) {

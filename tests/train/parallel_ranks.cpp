@@ -6,7 +6,10 @@
 #include <array>
 #include <chrono>
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
+
+#include "tests/train/other_device.h"
 
 namespace tessera::train {
 
@@ -16,6 +19,9 @@ std::shared_ptr<Collective>& joined() {
   static std::shared_ptr<Collective> collective;
   return collective;
 }
+
+constexpr const char* kRanksOn = "TESSERA_TEST_RANKS_ON";  // tells a rank of a RanksOn
+constexpr std::array kNames{"cpu", "other", "gpus"};
 
 class LeaveAtTheEnd : public testing::EmptyTestEventListener {
   void OnTestProgramEnd(const testing::UnitTest& test) override {
@@ -29,10 +35,14 @@ class LeaveAtTheEnd : public testing::EmptyTestEventListener {
 Collective& ranks() {
   if (joined() == nullptr) {
     torch::set_num_threads(1);
-    joined() = join([](const std::string& line) {
+    const char* set = std::getenv(kRanksOn);
+    const std::string_view on = set != nullptr ? set : kNames[0];
+    const auto lost = [](const std::string& line) {
       std::fprintf(stderr, "lost: %s\n", line.c_str());
       std::_Exit(1);
-    });
+    };
+    joined() = join(lost, on == kNames[2] ? torch::kCUDA : torch::kCPU);
+    if (on == kNames[1]) joined() = over_other_device(joined());
     testing::UnitTest::GetInstance()->listeners().Append(new LeaveAtTheEnd);
   }
   return *joined();
@@ -66,8 +76,17 @@ RanksRun run_ranks([[maybe_unused]] int n, [[maybe_unused]] const std::string& f
   return run;
 }
 
-void expect_on_ranks(int n, const std::string& filter) {
-  const RanksRun run = run_ranks(n, filter);
+std::string no_gpus(int n) {
+#ifdef TESSERA_HAS_NCCL
+  const auto gpus = static_cast<int>(torch::cuda::device_count());
+  return gpus >= n ? "" : fmt::format("{} CUDA devices for {} ranks", gpus, n);
+#else
+  return fmt::format("built without NCCL: no GPUs for {} ranks", n);
+#endif
+}
+
+void expect_on_ranks(int n, const std::string& filter, RanksOn on) {
+  const RanksRun run = run_ranks(n, filter, fmt::format("-x {}={}", kRanksOn, kNames.at(static_cast<size_t>(on))));
   EXPECT_EQ(run.exit_code, 0) << run.output;
   EXPECT_NE(run.output.find("[  PASSED  ]"), std::string::npos) << run.output;
   EXPECT_EQ(run.output.find("[  PASSED  ] 0 tests"), std::string::npos) << run.output;

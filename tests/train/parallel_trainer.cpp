@@ -57,6 +57,7 @@ struct TinyRun {
   // `off`: added to every weight before the trainer is made.
   explicit TinyRun(std::shared_ptr<Collective> together, double ema = 0.0, double off = 0.0) {
     for (auto& parameter : model->parameters()) parameter.detach().add_(off);
+    if (together) model->to(together->device());
     LanguageOptions options{
         .stages = {{.tokens = 8 * 16 * kSteps, .length = 16, .weights = {}}}, .batch = 8 * 16, .micro = 1, .mask_documents = true};
     if (together) options.rank = together->rank(), options.ranks = together->size();
@@ -129,12 +130,12 @@ TEST(DISABLED_TrainerOnRanks, RepeatsItselfBitForBit) {
   EXPECT_EQ(first.norms, second.norms);
   auto of_zero = first.model->embed_tokens.detach().clone();
   ranks().broadcast(of_zero, 0);
-  EXPECT_TRUE(of_zero.equal(first.model->embed_tokens)) << "all ranks have the same weights";
+  EXPECT_TRUE(of_zero.cpu().equal(first.model->embed_tokens.cpu())) << "all ranks have the same weights";
 }
 
 TEST(DISABLED_TrainerOnRanks, AllStartFromTheWeightsOfRankZero) {
   TinyRun alone(nullptr), ours(everyone(), 0.0, 0.25 * static_cast<double>(ranks().rank()));
-  EXPECT_TRUE(ours.model->embed_tokens.equal(alone.model->embed_tokens));
+  EXPECT_TRUE(ours.model->embed_tokens.cpu().equal(alone.model->embed_tokens));
   alone.steps(kSteps);
   ours.steps(kSteps);
   expect_same_course(ours, alone);
@@ -173,7 +174,7 @@ TEST(DISABLED_TrainerOnRanks, ALossThatIsNotFiniteOnOneRankStopsAllBeforeTheUpda
   } catch (const WorkError& error) {
     EXPECT_THAT(error.what(), testing::HasSubstr("step 2: the loss is"));
   }
-  EXPECT_TRUE(good.equal(ours.model->embed_tokens));
+  EXPECT_TRUE(good.cpu().equal(ours.model->embed_tokens.cpu()));
   EXPECT_TRUE(ours.trainer->whole());
   EXPECT_EQ(ours.trainer->steps_done(), 1);
 }
@@ -219,6 +220,17 @@ TEST(TrainerOnRanks, EqualsOneRankOnTwo) {
 TEST(TrainerOnRanks, EqualsOneRankOnFour) {
   SKIP_WITHOUT_MPIRUN();
   expect_on_ranks(4, "DISABLED_TrainerOnRanks.*");
+}
+
+TEST(TrainerOnRanks, EqualsOneRankOnADeviceThatIsNotTheCpu) {
+  SKIP_WITHOUT_MPIRUN();
+  expect_on_ranks(2, "DISABLED_TrainerOnRanks.*", RanksOn::other_device);
+}
+
+TEST(TrainerOnRanks, EqualsOneRankOnTwoGpus) {
+  SKIP_WITHOUT_MPIRUN();
+  SKIP_WITHOUT_GPUS(2);
+  expect_on_ranks(2, "DISABLED_TrainerOnRanks.*", RanksOn::gpus);
 }
 
 TEST(DyingRank, EndsTheOthersUnderMpirun) {

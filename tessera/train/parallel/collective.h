@@ -79,8 +79,9 @@ StartedAs started_as();
 
 // The ranks that mpirun or srun started together with this process; `alone` when it started by itself. Called once. InputError when this
 // build has no MPI or MPI cannot start. `lost` is called on another thread with one line when a rank no longer answers for some seconds;
-// it should print and end the process.
-std::shared_ptr<Collective> join(std::function<void(const std::string& line)> lost);
+// it should print and end the process. `device`: CPU, or CUDA, where each rank takes a GPU of its own and makes it the current one;
+// InputError when this build has no NCCL and when there are fewer GPUs than ranks.
+std::shared_ptr<Collective> join(std::function<void(const std::string& line)> lost, torch::DeviceType device = torch::kCPU);
 
 // What a program calls when it ends with an error after printing it: ends all ranks with this exit code when this process has joined some
 // and has not left them; else it does nothing.

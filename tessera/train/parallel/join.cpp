@@ -2,15 +2,18 @@
 
 #include <dlfcn.h>
 #include <sched.h>
-#include <unistd.h>
 
 #include <charconv>
 #include <cstdlib>
 #include <cstring>
 
 #include "tessera/base/error.h"
+#include "tessera/train/parallel/gpu_choice.h"
 #include "tessera/train/parallel/host_collective.h"
 #include "tessera/train/parallel/mpi_collective.h"
+#ifdef TESSERA_HAS_NCCL
+#include "tessera/train/parallel/nccl_collective.h"
+#endif
 
 namespace tessera::train {
 
@@ -44,6 +47,24 @@ OpenTransport find_plugin(const StartedAs& started) {
       started.by, started.rank, started.size, problem);
 }
 
+// What moves tensors between the ranks that `control` has joined.
+std::shared_ptr<Collective> over_device(std::shared_ptr<Collective> control, [[maybe_unused]] torch::DeviceType device,
+                                        [[maybe_unused]] std::function<void(const std::string& line)> lost) {
+#ifdef TESSERA_HAS_NCCL
+  if (device == torch::kCUDA) return over_nccl(std::move(control), std::move(lost));
+#endif
+  return on_one_host(std::move(control));
+}
+
+void refuse_without_nccl([[maybe_unused]] const StartedAs& started) {
+#ifndef TESSERA_HAS_NCCL
+  throw InputError(
+      "--device cuda on {} ranks: this program was built without NCCL, which moves tensors between GPUs; start one process, give --device "
+      "cpu, or build with a CUDA LibTorch, CUDA's headers and NCCL",
+      started.size);
+#endif
+}
+
 }  // namespace
 
 StartedAs started_as() {
@@ -55,14 +76,15 @@ StartedAs started_as() {
   return {number("SLURM_PROCID"), tasks, "srun"};
 }
 
-std::shared_ptr<Collective> join(std::function<void(const std::string& line)> lost) {
+std::shared_ptr<Collective> join(std::function<void(const std::string& line)> lost, torch::DeviceType device) {
   const StartedAs started = started_as();
-  if (started.size == 1) return alone();
+  if (started.size == 1) return alone(device == torch::kCUDA ? torch::Device(torch::kCUDA, 0) : torch::Device(torch::kCPU));
+  if (device == torch::kCUDA) refuse_without_nccl(started);
   const OpenTransport open = find_plugin(started);
   std::unique_ptr<Transport> transport;
   try {
     TransportOptions options;
-    options.lost = std::move(lost);
+    options.lost = lost;
     transport = open(options);
   } catch (const std::runtime_error& error) {
     throw InputError("rank {} of {} could not join: {}; run mpirun --version and ompi_info to see whether OpenMPI works", started.rank,
@@ -72,20 +94,18 @@ std::shared_ptr<Collective> join(std::function<void(const std::string& line)> lo
   if (found != started.size)
     throw InputError("{} started {} ranks, MPI found {}; use the mpirun of the OpenMPI that this program was built with", started.by,
                      started.size, found);
-  return on_one_host(over(std::move(transport)));
+  return over_device(over(std::move(transport)), device, std::move(lost));
 }
 
 int64_t threads_of_rank(Collective& ranks) {
   cpu_set_t allowed;
   CPU_ZERO(&allowed);
   sched_getaffinity(0, sizeof allowed, &allowed);
-  std::array<char, 256> host{};
-  gethostname(host.data(), host.size() - 1);
   constexpr int64_t kWords = sizeof allowed / sizeof(int64_t);
   std::vector<torch::Tensor> all;  // of each rank: its host and its cores
   for (int64_t r = 0; r < ranks.size(); ++r) all.push_back(torch::zeros({1 + kWords}, torch::kInt64));
   auto* mine = all[static_cast<size_t>(ranks.rank())].data_ptr<int64_t>();
-  mine[0] = static_cast<int64_t>(std::hash<std::string_view>()(host.data()));
+  mine[0] = host_number();
   std::memcpy(mine + 1, &allowed, sizeof allowed);
   ranks.all_gather(all);
   std::vector<int> users(CPU_SETSIZE, 0);
