@@ -11,14 +11,32 @@
 namespace tessera::shortgpt {
 namespace {
 
-void add_losses(LayeredModel& model, const torch::Tensor& x, const torch::Tensor& ids, WindowLosses& out) {
+WindowLosses losses_behind(LayeredModel& model, const torch::Tensor& x, const torch::Tensor& ids) {
   const int64_t tokens = ids.size(1) - 1;
   const auto normed = model.final_norm(x.slice(1, 0, tokens));
   const auto sums = model.losses(normed, ids.slice(1, 1).to(normed.device())).to(torch::kDouble).sum(1).cpu();
+  WindowLosses losses;
   for (int64_t b = 0; b < ids.size(0); ++b) {
-    out.nats.push_back(sums[b].item<double>());
-    out.tokens.push_back(tokens);
+    losses.nats.push_back(sums[b].item<double>());
+    losses.tokens.push_back(tokens);
   }
+  return losses;
+}
+
+// The passes of the variants `which` from layer `i` on, x being the state before it: together as long as they agree on the layers that they
+// lack. apply(layer, x) gives the state behind a layer; end(variants, x) hears the last state of those that lack the same layers.
+template <class State, class Apply, class End>
+void share_passes(const std::vector<std::set<int64_t>>& removed, int64_t depth, int64_t i, std::vector<size_t> which, State x,
+                  const Apply& apply, const End& end) {
+  for (; i < depth; ++i) {
+    std::vector<size_t> lacking, having;
+    for (size_t v : which) (removed[v].contains(i) ? lacking : having).push_back(v);
+    if (having.empty()) continue;
+    if (!lacking.empty()) share_passes(removed, depth, i + 1, lacking, x, apply, end);
+    x = apply(i, x);
+    which = std::move(having);
+  }
+  end(which, x);
 }
 
 }  // namespace
@@ -57,6 +75,11 @@ InfluenceMeter measure_influence(LayeredModel& model, const Windows& windows, co
   return meter;
 }
 
+void WindowLosses::append(const WindowLosses& more) {
+  nats.insert(nats.end(), more.nats.begin(), more.nats.end());
+  tokens.insert(tokens.end(), more.tokens.begin(), more.tokens.end());
+}
+
 double WindowLosses::per_token() const {
   const double total = std::accumulate(nats.begin(), nats.end(), 0.0);
   return total / static_cast<double>(std::accumulate(tokens.begin(), tokens.end(), int64_t{0}));
@@ -73,39 +96,29 @@ std::vector<WindowLosses> losses_without(LayeredModel& model, const Windows& win
   torch::NoGradGuard no_gradient;
   const int64_t depth = model.depth();
   std::vector<std::set<int64_t>> removed;
-  int64_t furthest = 0, work = 0, done = 0;  // layers of the dense model that some variant needs, layer applications a batch
   for (const auto& variant : variants) {
-    const auto& gone = removed.emplace_back(variant.begin(), variant.end());
-    for (int64_t index : gone) {
+    for (int64_t index : removed.emplace_back(variant.begin(), variant.end())) {
       if (index < 0 || index >= depth) throw InputError("layer {} of a model of {} layers; give 0 to {}", index, depth, depth - 1);
     }
-    const int64_t resume = gone.empty() ? depth : *gone.begin();
-    furthest = std::max(furthest, resume);
-    work += depth - resume - static_cast<int64_t>(gone.empty() ? 0 : gone.size());
   }
-  work += furthest;
+  std::vector<size_t> all(variants.size());
+  std::iota(all.begin(), all.end(), size_t{0});
+  int64_t work = 0, done = 0;  // layer applications: of a batch, so far
+  share_passes(
+      removed, depth, 0, all, 0, [&](int64_t, int) { return ++work, 0; }, [](const auto&, int) {});
   std::vector<WindowLosses> losses(variants.size());
   const auto batches = batches_of(windows, batch);
-  const auto advance = [&] {
-    if (on_layers) on_layers(++done, work * static_cast<int64_t>(batches.size()));
-  };
   for (const auto& ids : batches) {
     if (ids.size(1) < 2) continue;  // a lone token predicts nothing
-    std::vector<torch::Tensor> states = {model.start(ids)};
-    for (int64_t i = 0; i < furthest; ++i) {
-      states.push_back(model.layer(i, states.back()));
-      advance();
-    }
-    for (size_t v = 0; v < removed.size(); ++v) {
-      const int64_t resume = removed[v].empty() ? depth : *removed[v].begin();
-      auto x = states[static_cast<size_t>(resume)];
-      for (int64_t i = resume; i < depth; ++i) {
-        if (removed[v].contains(i)) continue;
-        x = model.layer(i, x);
-        advance();
-      }
-      add_losses(model, x, ids, losses[v]);
-    }
+    const auto layer = [&](int64_t i, const torch::Tensor& x) {
+      auto next = model.layer(i, x);
+      if (on_layers) on_layers(++done, work * static_cast<int64_t>(batches.size()));
+      return next;
+    };
+    share_passes(removed, depth, 0, all, model.start(ids), layer, [&](const std::vector<size_t>& which, const torch::Tensor& x) {
+      const auto here = losses_behind(model, x, ids);
+      for (size_t v : which) losses[v].append(here);
+    });
   }
   return losses;
 }

@@ -43,11 +43,12 @@ struct WindowLosses {
   std::vector<int64_t> tokens;            // [windows], all but the first token of each
   double per_token() const;               // log perplexity
   std::vector<double> by_window() const;  // nats per token of each window
+  void append(const WindowLosses& more);
 };
 
-// The losses of the model without the layers of each variant; a variant may be empty (the dense model). Hidden states of the dense model
-// are stored once a batch, and a variant resumes at the first layer it lacks: exactly the numbers of an independent forward pass.
-// `on_layers` hears how many layer applications of the total have been done.
+// The losses of the model without the layers of each variant; a variant may be empty (the dense model). Variants share a pass up to the
+// first layer that some of them lack and others do not: exactly the numbers of independent passes. `on_layers` hears how many layer
+// applications of the total have been done.
 std::vector<WindowLosses> losses_without(LayeredModel& model, const Windows& windows, const std::vector<std::vector<int64_t>>& variants,
                                          int64_t batch = 4, const std::function<void(int64_t done, int64_t total)>& on_layers = {});
 
