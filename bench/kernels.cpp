@@ -201,7 +201,8 @@ int main(int count, char** arguments) {
     losses(bench, dtype, 128);
     for (const int64_t rows : {1, 2}) few_rows(bench, dtype, rows, 576, 3072), few_rows(bench, dtype, rows, 576, 49152);
     for (const bool gradient : {false, true})
-      for (const int64_t tokens : {kernels::attention_least, int64_t{256}, int64_t{512}, int64_t{2048}}) attentions(bench, dtype, 2, tokens, gradient);
+      for (const int64_t tokens : {kernels::attention_least, int64_t{256}, int64_t{512}, int64_t{2048}})
+        attentions(bench, dtype, 2, tokens, gradient);
   }
   return 0;
 }

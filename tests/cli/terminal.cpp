@@ -138,6 +138,7 @@ TEST_F(OnATerminal, ChatEditsLinesRemembersThemAndShowsItsSpeed) {
   ASSERT_TRUE(terminal.prompts());
   terminal.type("/save " + folder_.path("chat.json") + "\r");
   ASSERT_TRUE(terminal.shows("4 messages in")) << terminal.shown();
+  ASSERT_TRUE(terminal.prompts());
   terminal.type(ctrl_d);
   EXPECT_EQ(terminal.exit_code(), 0);
   const auto messages = saved("chat.json");

@@ -150,8 +150,12 @@ TEST(Load, WithoutItsHeadAModelGivesTheSameHiddenStates) {
   for (const auto& name : golden_names()) {
     ScratchFolder scratch;
     Golden golden(name);
-    convert_model(golden_folder(name).string(), scratch / "model.gguf", {.type = "F32"});
-    for (const auto& path : {golden_folder(name), scratch / "model.gguf"}) {
+    std::vector<std::filesystem::path> paths = {golden_folder(name)};
+    if (!golden.model->config().alibi) {  // a GGUF tells it by 40 blocks
+      paths.push_back(scratch / "model.gguf");
+      convert_model(golden_folder(name).string(), paths.back(), {.type = "F32"});
+    }
+    for (const auto& path : paths) {
       auto whole = load_model(path.string(), {.dtype = DtypeChoice::fp32, .tokenizer = false});
       auto headless = load_model(path.string(), {.dtype = DtypeChoice::fp32, .tokenizer = false, .head = false});
       EXPECT_EQ(headless.model->embed_tokens.numel(), 0);
