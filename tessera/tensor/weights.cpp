@@ -249,7 +249,7 @@ torch::Tensor Weights::rows(std::string_view name, const torch::Tensor& numbers,
   if (!bytes || info.bytes == 0) return load(name, dtype).index_select(0, wanted);
   const auto found = torch::empty({wanted.numel(), info.shape[1]}, dtype);
   const size_t row_bytes = info.shape[1] / type.block * type.block_bytes;
-  constexpr size_t often = 64;  // rows: the system brings in the pages around each of them, too
+  constexpr size_t often = 4;  // rows: with each of them the system may bring in a huge page
   for (size_t n = 0; n < row_numbers.size(); ++n) {
     decode_into(info.dtype, bytes->subspan(row_numbers[n] * row_bytes, row_bytes), found[static_cast<int64_t>(n)]);
     if (n % often == often - 1 || n + 1 == row_numbers.size()) source_->file(i).give_back(*bytes);
