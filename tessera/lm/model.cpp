@@ -3,9 +3,9 @@
 #include <algorithm>
 
 #include "tessera/base/error.h"
-#include "tessera/base/random.h"
 #include "tessera/kernels/cross_entropy.h"
 #include "tessera/kernels/linear.h"
+#include "tessera/tensor/draw.h"
 #include "tessera/tensor/quantised.h"
 #include "tessera/tensor/shapes.h"
 
@@ -235,10 +235,7 @@ void init_weights(Transformer& model, uint64_t seed) {
     } else if (parameter->dim() == 1) {
       parameter->fill_(gain);
     } else {
-      RandomStream stream(seed, "init/" + name);
-      auto fresh = torch::empty(parameter->sizes(), torch::kFloat32);
-      for (auto& value : std::span(fresh.data_ptr<float>(), fresh.numel())) value = static_cast<float>(std * stream.normal());
-      parameter->copy_(fresh);
+      parameter->copy_(tensor::normal_draw(parameter->sizes(), std, seed, "init/" + name));
     }
   }
 }

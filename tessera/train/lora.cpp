@@ -8,7 +8,7 @@
 #include "tessera/base/error.h"
 #include "tessera/base/files.h"
 #include "tessera/base/json.h"
-#include "tessera/base/random.h"
+#include "tessera/tensor/draw.h"
 #include "tessera/tensor/shapes.h"
 #include "tessera/tensor/weights.h"
 
@@ -89,14 +89,6 @@ const std::string kPrefix = "base_model.model.";
 
 }  // namespace
 
-torch::Tensor uniform_draw(const std::vector<int64_t>& sizes, double bound, uint64_t seed, const std::string& name) {
-  auto values = torch::empty(sizes);
-  RandomStream stream(seed, name);
-  auto* out = values.data_ptr<float>();
-  for (int64_t i = 0; i < values.numel(); ++i) out[i] = static_cast<float>((2.0 * stream.uniform() - 1.0) * bound);
-  return values;
-}
-
 void add_lora(torch::nn::Module& model, const LoraOptions& options) {
   refuse_second(model);
   if (options.rank < 1) throw InputError("LoRA rank {}; give 1 or more", options.rank);
@@ -112,7 +104,7 @@ void add_lora(torch::nn::Module& model, const LoraOptions& options) {
   for (auto& named : chosen) {
     const auto& weight = named.layer->weight;
     const double bound = 1.0 / std::sqrt(static_cast<double>(weight.size(1)));
-    auto a = uniform_draw({options.rank, weight.size(1)}, bound, options.seed, "lora/" + named.path).to(weight.device());
+    auto a = tensor::uniform_draw({options.rank, weight.size(1)}, bound, options.seed, "lora/" + named.path).to(weight.device());
     auto b = torch::zeros({weight.size(0), options.rank}, torch::TensorOptions(torch::kFloat32).device(weight.device()));
     named.layer->low_rank =
         nn::LowRank{a.requires_grad_(true), b.requires_grad_(true), options.alpha / static_cast<double>(options.rank), true};

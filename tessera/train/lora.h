@@ -25,9 +25,6 @@ struct LoraOptions {
 // (listing the names there are), and for a rank beyond a layer's smaller side.
 void add_lora(torch::nn::Module& model, const LoraOptions& options);
 
-// [sizes] float32 on the CPU from U(-bound, bound), by seed and name alone.
-torch::Tensor uniform_draw(const std::vector<int64_t>& sizes, double bound, uint64_t seed, const std::string& name);
-
 // The adapters' tensors, named as PEFT does below its prefix: "model.layers.0.self_attn.q_proj.lora_A.weight" [r, in], ".lora_B.weight"
 // [out, r]; in the order of the model's layers; empty without adapters.
 std::vector<Parameter> lora_parameters(torch::nn::Module& model, double weight_decay = 0.0);

@@ -3,7 +3,7 @@
 #include <cmath>
 #include <set>
 
-#include "tessera/base/random.h"
+#include "tessera/tensor/draw.h"
 #include "tessera/train/lora.h"
 
 namespace tessera::train {
@@ -15,13 +15,6 @@ void for_each_low_rank(torch::nn::Module& model, const Body& body) {
   for (const auto& named : model.named_modules("", false)) {
     if (auto layer = std::dynamic_pointer_cast<nn::LinearImpl>(named.value()); layer && layer->low_rank) body(named.key(), *layer);
   }
-}
-
-void fill_normal(const torch::Tensor& t, double std, uint64_t seed, const std::string& name) {
-  RandomStream stream(seed, name);
-  const auto values = torch::empty(t.sizes());
-  for (auto& value : std::span(values.mutable_data_ptr<float>(), values.numel())) value = static_cast<float>(std * stream.normal());
-  t.copy_(values);
 }
 
 // Zero but for the `kept` share of largest size.
@@ -45,8 +38,8 @@ void make_low_rank(torch::nn::Module& model, const LowRankOptions& options) {
   const double each = std::sqrt(options.std / std::sqrt(static_cast<double>(options.rank)));
   for_each_low_rank(model, [&](const std::string& path, nn::LinearImpl& layer) {
     layer.weight.zero_();
-    fill_normal(layer.low_rank->a, each, options.seed, "low_rank/a/" + path);
-    fill_normal(layer.low_rank->b, each, options.seed, "low_rank/b/" + path);
+    layer.low_rank->a.copy_(tensor::normal_draw(layer.low_rank->a.sizes(), each, options.seed, "low_rank/a/" + path));
+    layer.low_rank->b.copy_(tensor::normal_draw(layer.low_rank->b.sizes(), each, options.seed, "low_rank/b/" + path));
   });
 }
 
@@ -58,7 +51,7 @@ void restart_lora(torch::nn::Module& model, Optimizer& optimizer, uint64_t seed,
     auto& added = *layer.low_rank;
     layer.weight.copy_(torch::addmm(layer.weight.to(torch::kFloat32), added.b, added.a, 1.0, added.scale));
     // PEFT's draw: U(-1/sqrt(in), 1/sqrt(in)).
-    added.a.copy_(uniform_draw(added.a.sizes().vec(), 1.0 / std::sqrt(static_cast<double>(added.a.size(1))), seed, "relora/" + path));
+    added.a.copy_(tensor::uniform_draw(added.a.sizes(), 1.0 / std::sqrt(static_cast<double>(added.a.size(1))), seed, "relora/" + path));
     added.b.zero_();
   });
   for (size_t i = 0; i < optimizer.parameters().size(); ++i) {

@@ -4,7 +4,7 @@
 #include <numeric>
 
 #include "tessera/base/error.h"
-#include "tessera/base/random.h"
+#include "tessera/tensor/draw.h"
 
 namespace tessera::train {
 
@@ -156,10 +156,8 @@ int64_t gram_bytes(int64_t p, int64_t q, int64_t r) {
 // Where the range finder begins: the columns of the previous basis, random ones beside them.
 torch::Tensor first_range(const torch::Tensor& x, int64_t columns, const torch::Tensor& previous, uint64_t seed) {
   const int64_t known = previous.defined() ? std::min(previous.size(1), columns) : 0;
-  RandomStream stream(seed, "subspace");
-  auto fresh = torch::empty({x.size(0), columns - known});
-  for (auto& each : std::span(fresh.data_ptr<float>(), fresh.numel())) each = static_cast<float>(2.0 * stream.uniform() - 1.0);
-  return known > 0 ? torch::cat({previous.narrow(1, 0, known), fresh.to(x.device())}, 1) : fresh.to(x.device());
+  const auto fresh = tensor::uniform_draw({x.size(0), columns - known}, 1.0, seed, "subspace").to(x.device());
+  return known > 0 ? torch::cat({previous.narrow(1, 0, known), fresh}, 1) : fresh;
 }
 
 int64_t range_columns(int64_t p, int64_t q, int64_t r) { return std::min({r + 8, p, q}); }
