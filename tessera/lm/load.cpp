@@ -77,9 +77,8 @@ static void fill_parameter(torch::Tensor& parameter, const tensor::Weights& weig
 
 constexpr std::string_view embedding_name = "model.embed_tokens.weight", head_name = "lm_head.weight";
 
-static bool left_in_file(std::string_view name, const torch::Tensor& parameter) {
-  return (name == embedding_name || name == head_name) && parameter.size(0) == 0;
-}
+// Whether a parameter has a row for every token.
+static bool is_vocabulary(std::string_view name) { return name == embedding_name || name == head_name; }
 
 void load_weights(Transformer& model, const fs::path& path, const std::vector<std::string>& allow_missing) {
   torch::NoGradGuard no_grad;
@@ -101,7 +100,7 @@ void load_weights(Transformer& model, const fs::path& path, const std::vector<st
     }
     // The shape is compared before a byte is decoded.
     const auto& info = weights.info(stored.name);
-    const bool stays = left_in_file(parameter.key(), parameter.value());
+    const bool stays = is_vocabulary(parameter.key()) && parameter->size(0) == 0;
     auto expected = parameter->sizes().vec();
     if (stays) expected[0] = model->config().vocab;
     expected[0] *= stored.parts;
@@ -148,7 +147,7 @@ static Transformer empty_model(const ModelConfig& config, torch::Dtype dtype, to
     auto& parameter = item.value();
     parameter.set_requires_grad(false);
     auto shape = parameter.sizes().vec();
-    if (!head && (item.key() == embedding_name || item.key() == head_name)) shape[0] = 0;
+    if (!head && is_vocabulary(item.key())) shape[0] = 0;
     if (parameter.dim() > 1 || dtype != torch::kFloat32 || !device.is_cpu())
       parameter.set_data(tensor::unfilled(shape, torch::dtype(dtype).device(device)));
   }

@@ -34,8 +34,8 @@ struct OpenOptions {
   bool head = true;                           // false: for hidden states alone, as lm::LoadOptions
 };
 
-// Throws InputError for what lm::load_model refuses, for a model
-// without a usable tokenizer, and (naming the feature) for blocks that share weights or keys and values, and for encoder-decoders.
+// Throws InputError for what lm::load_model refuses, for a model without a usable tokenizer, and (naming the feature) for blocks that share
+// weights or keys and values, and for encoder-decoders.
 OpenedModel open_model(const std::string& model, const run::Context& context, const OpenOptions& options = {});
 
 // Refuses a config.json whose layers cannot be taken out one by one: encoder-decoder, shared blocks, keys and values shared across layers.
